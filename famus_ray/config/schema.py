@@ -1,0 +1,236 @@
+"""The settings of a run: strict, frozen, explained. A function takes the section it needs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from famus_ray.models.layer_groups import Grouping
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "DivisionConfig",
+    "MetaConfig",
+    "MethodConfig",
+    "ModelConfig",
+    "NoiseConfig",
+    "OptimiserConfig",
+    "RunConfig",
+    "ScaleConfig",
+    "ScheduleConfig",
+    "StudyConfig",
+]
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_no_bool)]
+Int = Annotated[int, BeforeValidator(_no_bool)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class DataConfig(_Section):
+    """Which images, and how they are split."""
+
+    name: Literal["digits", "cifar10", "cifar100"] = "digits"
+    """Data set: digits (ships with scikit-learn), cifar10, cifar100."""
+    root: str | None = None
+    """Folder that holds the data set in its published layout; digits need none."""
+    validation_fraction: Float = Field(0.1, ge=0, lt=1)
+    """Share of the training images held out, class by class, with their true labels."""
+    meta_per_class: Int = Field(10, ge=0)
+    """Clean examples of each class in the meta set, taken from the training images."""
+    augment: Literal["none", "shift", "crop_flip"] = "crop_flip"
+    """none; shift: random crop after padding; crop_flip: that and a random mirror image."""
+    crop_padding: Int = Field(4, ge=0)
+    """Pixels of zero padding around an image before the random crop."""
+
+
+class NoiseConfig(_Section):
+    """Corruption of the training labels; validation, test and meta labels stay true."""
+
+    kind: Literal[
+        "none", "symmetric", "symmetric_per_sample", "symmetric_excl", "asymmetric"
+    ] = "none"
+    """symmetric: exactly int(rate*N) labels redrawn over all classes (DivideMix);
+    symmetric_per_sample: each label with probability rate (FaMUS, MW-Net);
+    symmetric_excl: as symmetric, never the true class; asymmetric: to a similar class."""
+    rate: Float = Field(0.0, ge=0, le=1)
+    """Share of the labels that is redrawn."""
+    seed: Int | None = Field(None, ge=0)
+    """Seed of the corruption; run.seed when left out."""
+
+
+class ModelConfig(_Section):
+    """The network."""
+
+    name: str = "preact_resnet18"
+    """preact_resnet18, preact_resnet8, or any classifier of timm or torchvision
+    (timm/NAME, torchvision/NAME; a plain name is looked up in that order)."""
+    widths: tuple[Int, ...] | None = None
+    """Channels of each stage of a preact_resnet."""
+    norm: Literal["batch", "group"] = "batch"
+    """Normalisation of a preact_resnet; group couples no examples."""
+    weights: str | None = None
+    """File with initial weights (safetensors or a PyTorch state dict)."""
+
+
+class MethodConfig(_Section):
+    """The training method."""
+
+    name: Literal["ce", "mwnet", "famus"] = "famus"
+    """ce: plain cross-entropy; mwnet: learned weights, all layers; famus: gated layers."""
+
+
+class MetaConfig(_Section):
+    """The meta model, the gates and the meta step."""
+
+    lr: Float = Field(1e-3, gt=0)
+    """Learning rate beta of the weight net (Adam)."""
+    weight_decay: Float = Field(1e-4, ge=0)
+    """Weight decay of the weight net."""
+    hidden: Int = Field(100, ge=1)
+    """Hidden units of the weight net."""
+    batch_size: Int | None = Field(None, ge=1)
+    """Meta examples a step; run.batch_size when left out, at most the whole meta set."""
+    lookahead_lr: Float | None = Field(None, gt=0)
+    """Rate of the virtual step; the current learning rate when left out."""
+    engine: Literal["jvp", "double_backward"] = "jvp"
+    """jvp: one forward-mode pass; double_backward: the definition, slower."""
+    scope: Literal["all", "tail"] = "all"
+    """Which layers the virtual step moves: all, or the gated tail only."""
+    grouping: Grouping = "layer"
+    """What one gate covers: tensor, layer, block or stage."""
+    gated_from: str = "last_stage"
+    """Where the gated tail begins: all, last_stage, or the beginning of a layer's name."""
+    gate_lr: Float = Field(0.1, gt=0)
+    """Learning rate delta of the gates (SGD, momentum 0.9)."""
+    gate_hidden: Int = Field(128, ge=1)
+    """Hidden units of a gate."""
+    temperature: Float = Field(5.0, gt=0)
+    """Temperature of the Gumbel-softmax."""
+    k: Float = Field(4.0, ge=0)
+    """K: number of gates expected to be open (Eq. 10)."""
+    lambda1: Float = Field(0.1, ge=0)
+    """Weight of L_r, which holds the number of open gates near K."""
+    lambda2: Float = Field(0.0, ge=0)
+    """Weight of L_g, which matches the last layer's train and meta gradients."""
+    fidelity: Literal["paper", "released"] = "paper"
+    """Where they differ: as the paper says, or as its released code does."""
+
+
+class OptimiserConfig(_Section):
+    """The optimiser of the network."""
+
+    lr: Float = Field(0.02, gt=0)
+    """Learning rate alpha."""
+    momentum: Float = Field(0.9, ge=0, lt=1)
+    """Momentum."""
+    weight_decay: Float = Field(5e-4, ge=0)
+    """Weight decay."""
+    nesterov: bool = False
+    """Nesterov momentum."""
+
+
+class ScheduleConfig(_Section):
+    """How long, and how the learning rate falls."""
+
+    epochs: Int = Field(300, ge=1)
+    """Passes over the training set."""
+    kind: Literal["constant", "step", "cosine"] = "step"
+    """constant; step: times gamma at each milestone; cosine: to zero at the last epoch."""
+    milestones: tuple[Int, ...] = (200, 250)
+    """Epochs at which a step schedule falls."""
+    gamma: Float = Field(0.1, gt=0, le=1)
+    """Factor of a step schedule."""
+
+
+class DivisionConfig(_Section):
+    """The two-component mixture over training losses that gives each label p(clean)."""
+
+    max_iter: Int = Field(10, ge=1)
+    """Iterations of expectation-maximisation."""
+    tol: Float = Field(1e-2, gt=0)
+    """Gain in likelihood under which it stops."""
+    reg_covar: Float = Field(5e-4, ge=0)
+    """Added to the variances."""
+
+
+class RunConfig(_Section):
+    """The run itself."""
+
+    name: str | None = None
+    """Folder under run.root; made from method and data when left out."""
+    root: str = "runs"
+    """Folder that holds the runs."""
+    seed: Int = Field(0, ge=0)
+    """Decides everything random: same seed, same machine, same workers, same numbers."""
+    batch_size: Int = Field(64, ge=1)
+    """Training examples a step, over all workers together."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU where there is one."""
+    threads: Int | None = Field(None, ge=1)
+    """CPU threads of each worker; its share of the cores when left out."""
+    checkpoint_every: Int = Field(1, ge=1)
+    """Epochs between checkpoints."""
+    select: Literal["validation", "test"] = "validation"
+    """The split that picks the best epoch; test only to compare with papers that do so."""
+
+
+class ScaleConfig(_Section):
+    """Workers, and the Ray cluster they run on."""
+
+    workers: Int = Field(1, ge=1)
+    """Data-parallel processes of one run."""
+    cpus_per_worker: Float = Field(1.0, gt=0)
+    """CPU cores of each worker."""
+    gpus_per_worker: Float = Field(0.0, ge=0)
+    """GPUs of each worker."""
+    address: str | None = None
+    """Ray cluster to join; a local one is started and stopped when left out."""
+
+
+class StudyConfig(_Section):
+    """The search for good settings."""
+
+    trials: Int = Field(16, ge=1)
+    """Configurations to try."""
+    concurrent: Int | None = Field(None, ge=1)
+    """Trials at the same time; as many as the cluster holds when left out."""
+    metric: str = "validation/top1"
+    """Curve that is maximised."""
+    seed: Int = Field(0, ge=0)
+    """Seed of the sampler."""
+    startup_trials: Int = Field(5, ge=1)
+    """Random trials before the sampler models the results."""
+    grace_epochs: Int = Field(3, ge=1)
+    """Epochs before a trial can be pruned (ASHA)."""
+    reduction_factor: Int = Field(3, ge=2)
+    """At each rung one trial in so many goes on (ASHA)."""
+
+
+class Config(_Section):
+    """All settings of a run."""
+
+    data: DataConfig = DataConfig()
+    noise: NoiseConfig = NoiseConfig()
+    model: ModelConfig = ModelConfig()
+    method: MethodConfig = MethodConfig()
+    meta: MetaConfig = MetaConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    division: DivisionConfig = DivisionConfig()
+    run: RunConfig = RunConfig()
+    scale: ScaleConfig = ScaleConfig()
+    study: StudyConfig = StudyConfig()

@@ -1,0 +1,127 @@
+"""Gates: which layer groups the meta gradient is taken from (Eq. 7-10).
+
+Gate l reads the average-pooled train gradient of its layer group and draws r_l in {0, 1}
+by a straight-through Gumbel-softmax.
+"""
+
+# Shapes: G gated layer groups; P pooled values of one group, the sum over its tensors of
+# their first dimension.
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from famus_ray.models.layer_groups import LayerGroup
+
+__all__ = ["Fidelity", "FixedGates", "GateSampler", "LearnedGates", "pooled_size", "sparsity_loss"]
+
+Fidelity = Literal["paper", "released"]
+
+
+class GateSampler(Protocol):
+    """Draws the gates of one iteration from the train gradients of the gated groups."""
+
+    def __call__(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
+        """Gates (G,), each 0 or 1, differentiable in the sampler's own parameters."""
+        ...
+
+
+class FixedGates:
+    """Gates that are given: `FixedGates(torch.ones(G))` opens all, which is MW-Net."""
+
+    def __init__(self, gates_G: Tensor) -> None:
+        self.gates_G = gates_G
+
+    def __call__(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
+        return self.gates_G
+
+
+class LearnedGates(nn.Module):
+    """One small network a gate, from pooled gradient to open or closed (Section 4.2).
+
+    Two fully connected layers with PReLU between (three in the released code). Noise
+    comes from `generator`, seeded alike on every process: gates need no communication.
+    The gradients are detached: a gate is no path from the meta loss to theta.
+
+    Args:
+        groups: the gated groups.
+        shapes: shape of every parameter in them, by name.
+        temperature: of the Gumbel-softmax; the paper's is 5.
+        fidelity: `paper` averages the gradient over all but its first dimension;
+            `released` sums and standardises it, and keeps the last layer always open.
+        generator: source of the Gumbel noise, on the parameters' device.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[LayerGroup],
+        shapes: Mapping[str, torch.Size],
+        *,
+        hidden: int = 128,
+        temperature: float = 5.0,
+        fidelity: Fidelity = "paper",
+        always_open: Sequence[str] = (),
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.fidelity = fidelity
+        self.generator = generator
+        self.networks = nn.ModuleList(
+            _gate_network(pooled_size(group, shapes), hidden, fidelity) for group in groups
+        )
+        kept_open = [bool(set(group.parameters) <= set(always_open)) for group in groups]
+        self.always_open_G: Tensor
+        self.register_buffer("always_open_G", torch.tensor(kept_open), persistent=False)
+
+    def forward(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
+        logits = [
+            network(self._pooled(group, grads))
+            for network, group in zip(self.networks, groups, strict=True)
+        ]
+        logits_G2 = torch.stack(logits)
+        noise = torch.empty_like(logits_G2).exponential_(generator=self.generator).log().neg()
+        soft_G = torch.softmax((logits_G2 + noise) / self.temperature, dim=1)[:, 1]
+        hard_G = (soft_G > 0.5).to(soft_G.dtype)
+        gates_G = hard_G + soft_G - soft_G.detach()  # straight-through
+        return torch.where(self.always_open_G, torch.ones_like(gates_G), gates_G)
+
+    def _pooled(self, group: LayerGroup, grads: Mapping[str, Tensor]) -> Tensor:
+        rows = [grads[name].detach().reshape(_rows(grads[name].shape), -1) for name in group.parameters]
+        if self.fidelity == "paper":
+            return torch.cat([row.mean(dim=1) for row in rows])
+        pooled_P = torch.cat([row.sum(dim=1) for row in rows])
+        return (pooled_P - pooled_P.mean()) / (pooled_P.std(correction=0) + 1e-8)
+
+
+def sparsity_loss(gates_G: Tensor, expected_open: float, fidelity: Fidelity = "paper") -> Tensor:
+    """L_r = (sum of gates - K)^2 (Eq. 10), a scalar.
+
+    The released code appends outside its loop and so sees the last gate only.
+    """
+    counted = gates_G[-1:] if fidelity == "released" else gates_G
+    return (counted.sum() - expected_open) ** 2
+
+
+def pooled_size(group: LayerGroup, shapes: Mapping[str, torch.Size]) -> int:
+    """Length of a group's pooled gradient: the sum of its tensors' first dimensions."""
+    return sum(_rows(shapes[name]) for name in group.parameters)
+
+
+def _rows(shape: torch.Size) -> int:
+    return shape[0] if shape else 1
+
+
+def _gate_network(inputs: int, hidden: int, fidelity: Fidelity) -> nn.Module:
+    if fidelity == "released":
+        return nn.Sequential(
+            nn.Linear(inputs, hidden),
+            nn.PReLU(),
+            nn.Linear(hidden, hidden),
+            nn.PReLU(),
+            nn.Linear(hidden, 2),
+        )
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.PReLU(), nn.Linear(hidden, 2))

@@ -1,0 +1,162 @@
+"""A forward pass that is recorded once and replayed with tangents where they flow.
+
+The Jacobian-vector product needs the same forward as the training loss. What no tangent
+reaches (the trunk below the lowest open gate) gives back what it gave before, and a
+convolution or linear layer whose output is known computes its tangent alone. The
+activations kept are those that autograd keeps anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ForwardRecord"]
+
+
+class ForwardRecord:
+    """Outputs of the modules worth remembering, in the order of their calls.
+
+    Recorded are the outermost modules that hold no parameter of `moving`, and every
+    convolution and linear layer. Dropout and the like draw the same numbers in the
+    replay; a network that draws any is replayed in full.
+
+    Args:
+        model: the network.
+        moving: names of the parameters that may get a tangent.
+    """
+
+    def __init__(self, model: nn.Module, moving: Sequence[str]) -> None:
+        self._modules = list(_worth_recording(model, set(moving)))
+        self._outputs: dict[nn.Module, list[tuple[Tensor, int]]] = {}
+        self._rng_state: list[Tensor] = []
+        self._draws_numbers = False
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record the calls made inside."""
+        self._rng_state = _rng_state()
+        hooks = [module.register_forward_hook(self._record) for module in self._modules]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+        after = _rng_state()
+        self._draws_numbers = not all(map(torch.equal, self._rng_state, after))
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        """Calls made inside reuse the record, in the same order."""
+        replaced = [] if self._draws_numbers else self._modules
+        for module in replaced:
+            module.forward = self._replayed(module)  # type: ignore[method-assign]
+        try:
+            with self.same_numbers():
+                yield
+        finally:
+            for module in replaced:
+                del module.forward
+
+    @contextmanager
+    def same_numbers(self) -> Iterator[None]:
+        """Calls made inside draw the random numbers of the recorded forward."""
+        now = _rng_state()
+        _set_rng_state(self._rng_state)
+        try:
+            yield
+        finally:
+            _set_rng_state(now)
+
+    def _record(self, module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            self._outputs.setdefault(module, []).append((output.detach(), output._version))
+
+    def _replayed(self, module: nn.Module) -> Callable[..., Any]:
+        original = module.forward
+        calls = iter(self._outputs.get(module, []))
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            recorded, version = next(calls, (None, 0))
+            if recorded is None or recorded._version != version:  # changed in place since
+                return original(*args, **kwargs)
+            if not any(map(_has_tangent, (*args, *kwargs.values(), *module.parameters()))):
+                return recorded
+            if isinstance(module, nn.Conv2d | nn.Linear) and len(args) == 1 and not kwargs:
+                return forward_ad.make_dual(recorded, _linear_tangent(module, args[0], recorded))
+            return original(*args, **kwargs)
+
+        return forward
+
+
+def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:
+    seen: set[nn.Module] = set()
+    moving_ids = {id(p) for name, p in model.named_parameters() if name in moving}
+
+    def visit(module: nn.Module) -> Iterator[nn.Module]:
+        parameters = list(module.parameters())
+        if module in seen or not parameters or "forward" in module.__dict__:
+            return
+        seen.add(module)
+        still = not any(id(p) in moving_ids for p in parameters)
+        if module is not model and (still or _is_linear(module)):
+            yield module
+        else:
+            for child in module.children():
+                yield from visit(child)
+
+    yield from visit(model)
+
+
+def _is_linear(module: nn.Module) -> bool:
+    if type(module).forward not in (nn.Conv2d.forward, nn.Linear.forward):
+        return False
+    return not isinstance(module, nn.Conv2d) or module.padding_mode == "zeros"
+
+
+def _linear_tangent(module: nn.Conv2d | nn.Linear, x: Tensor, output: Tensor) -> Tensor:
+    """d(f(x; w)) for f linear in x and in w: f(dx; w) + f(x; dw) + db, shaped as `output`."""
+    x, dx = forward_ad.unpack_dual(x)
+    weight, dweight = forward_ad.unpack_dual(module.weight)
+    tangent = None
+    if dx is not None:
+        tangent = _apply_linear(module, dx, weight)
+    if dweight is not None:
+        along_weight = _apply_linear(module, x, dweight)
+        tangent = along_weight if tangent is None else tangent.add_(along_weight)
+    dbias = None if module.bias is None else forward_ad.unpack_dual(module.bias).tangent
+    if dbias is not None:
+        per_channel = dbias if isinstance(module, nn.Linear) else dbias.view(-1, 1, 1)
+        tangent = torch.zeros_like(output) if tangent is None else tangent
+        tangent.add_(per_channel)
+    assert tangent is not None, "called only where a tangent flows"
+    return tangent
+
+
+def _apply_linear(module: nn.Conv2d | nn.Linear, x: Tensor, weight: Tensor) -> Tensor:
+    if isinstance(module, nn.Linear):
+        return F.linear(x, weight)
+    return F.conv2d(x, weight, None, module.stride, module.padding, module.dilation, module.groups)
+
+
+def _has_tangent(value: Any) -> bool:
+    return isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None
+
+
+def _rng_state() -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states.append(torch.cuda.get_rng_state())
+    return states
+
+
+def _set_rng_state(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state(states[1])

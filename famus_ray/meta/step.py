@@ -1,0 +1,156 @@
+"""One iteration of training: plain, or Virtual-Train, Meta-Train, Actual-Train (Section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from famus_ray.meta.collective import all_reduce_sum_
+from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
+from famus_ray.meta.gradient import Batch, Engine, Scope, meta_gradient
+from famus_ray.models.layer_groups import LayerGroups
+
+__all__ = ["MetaStep", "PlainStep", "TrainStep"]
+
+
+class TrainStep(Protocol):
+    """What the loop asks of a method: one iteration, and its state for a checkpoint."""
+
+    head: nn.Module
+    needs_meta_batch: bool
+
+    def __call__(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
+    ) -> dict[str, Tensor]:
+        """Update the network once; what it measured, as scalars still on the device."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class PlainStep:
+    """Stochastic gradient descent on a head without meta parameters."""
+
+    needs_meta_batch = False
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head = head
+
+    def __call__(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
+    ) -> dict[str, Tensor]:
+        inputs, targets = train
+        loss = self.head(model(inputs), targets)
+        return {"train/loss": _descend(model, optimiser, loss)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        del state
+
+
+@dataclass
+class MetaStep:
+    """The paper's iteration (Algorithm 1), for any head and any choice of gates.
+
+    Attributes:
+        head: the loss head; its parameters are theta.
+        head_optimiser: updates theta (rate beta).
+        groups: the gated layer groups.
+        gates: draws the gates; learned ones are updated by `gates_optimiser` (rate delta).
+        expected_open: K of Eq. 10.
+        sparsity_weight: lambda1 of Eq. 12.
+        last_layer_weight: lambda2 of Eq. 12.
+        lookahead_lr: rate of the virtual step; the optimiser's current one when None.
+    """
+
+    head: nn.Module
+    head_optimiser: torch.optim.Optimizer
+    groups: LayerGroups
+    gates: GateSampler
+    gates_optimiser: torch.optim.Optimizer | None = None
+    expected_open: float = 4.0
+    sparsity_weight: float = 0.0
+    last_layer_weight: float = 0.0
+    lookahead_lr: float | None = None
+    scope: Scope = "all"
+    engine: Engine = "jvp"
+    fidelity: Fidelity = "paper"
+    needs_meta_batch: bool = True
+
+    def __call__(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
+    ) -> dict[str, Tensor]:
+        assert meta is not None, "the loop gives a meta batch to every step that needs one"
+        rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
+        found = meta_gradient(
+            model,
+            self.head,
+            train,
+            meta,
+            lookahead_lr=rate,
+            groups=self.groups,
+            gates=self.gates,
+            last_layer_weight=self.last_layer_weight,
+            match_spread=self.fidelity == "released",
+            scope=self.scope,
+            engine=self.engine,
+        )
+        for name, parameter in self.head.named_parameters():
+            parameter.grad = found.head_grads[name]
+        self.head_optimiser.step()
+        if self.gates_optimiser is not None:
+            self._update_gates(self.gates_optimiser, found.gates_G, found.gate_grads_G)
+
+        # Actual-Train: the same forward as the virtual step, weighed by the new theta.
+        loss = _descend(model, optimiser, self.head(found.logits_BC, train[1]))
+        return {
+            "train/loss": loss,
+            "meta/loss": found.meta_loss,
+            "gates/open": found.gates_G.detach().sum(),
+        }
+
+    def _update_gates(
+        self, optimiser: torch.optim.Optimizer, gates_G: Tensor, gate_grads_G: Tensor
+    ) -> None:
+        """One step on L_c + lambda1 L_r, through the straight-through gates (Eq. 9, 10)."""
+        if self.fidelity == "released":
+            # A closed gate adds (1 - r) * g.detach() there, which turns its gradient round.
+            gate_grads_G = gate_grads_G * (2 * gates_G.detach() - 1)
+        loss = torch.dot(gates_G, gate_grads_G)
+        if self.sparsity_weight:
+            regulariser = sparsity_loss(gates_G, self.expected_open, self.fidelity)
+            loss = loss + self.sparsity_weight * regulariser
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {"head": self.head.state_dict(), "head_optimiser": self.head_optimiser.state_dict()}
+        if isinstance(self.gates, LearnedGates) and self.gates_optimiser is not None:
+            state["gates"] = self.gates.state_dict()
+            state["gates_optimiser"] = self.gates_optimiser.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.head.load_state_dict(state["head"])
+        self.head_optimiser.load_state_dict(state["head_optimiser"])
+        if isinstance(self.gates, LearnedGates) and self.gates_optimiser is not None:
+            self.gates.load_state_dict(state["gates"])
+            self.gates_optimiser.load_state_dict(state["gates_optimiser"])
+
+
+def _descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """One optimiser step on this process's share of the loss; the share, detached."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    all_reduce_sum_([p.grad for p in model.parameters() if p.grad is not None])
+    optimiser.step()
+    return loss.detach()

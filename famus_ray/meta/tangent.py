@@ -1,0 +1,89 @@
+"""The tangent of the logits when the parameters move: one Jacobian-vector product."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from famus_ray.meta.replay import ForwardRecord
+
+__all__ = ["logits_tangent"]
+
+
+def logits_tangent(
+    model: nn.Module,
+    inputs: Tensor,
+    direction: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    record: ForwardRecord,
+) -> Tensor:
+    """dz (B, C): the derivative of the logits as parameters move along `direction`.
+
+    Train-mode batch normalisation included: its coupling of the examples is part of the
+    network. An operator without a forward-mode formula makes the whole pass fall back to
+    two reverse passes, exact and slower, with one warning that names it.
+
+    Args:
+        model: the network, in the mode of the recorded forward.
+        inputs: the recorded batch.
+        direction: tangents by parameter name; parameters left out stand still.
+        buffers: copies of the network's buffers, which this pass may change.
+        record: the recorded forward of this batch.
+    """
+    if not direction:
+        with torch.no_grad(), record.replaying():
+            return torch.zeros_like(functional_call(model, dict(buffers), (inputs,)))
+    try:
+        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
+            parameters = dict(model.named_parameters())
+            duals = {n: forward_ad.make_dual(parameters[n], d) for n, d in direction.items()}
+            with record.replaying():
+                output = functional_call(model, {**duals, **buffers}, (inputs,))
+            tangent = forward_ad.unpack_dual(output).tangent
+            return torch.zeros_like(output) if tangent is None else tangent
+    except NotImplementedError as error:
+        _warn_once(str(error))
+        return _by_two_reverse_passes(model, inputs, direction, buffers, record)
+
+
+def _by_two_reverse_passes(
+    model: nn.Module,
+    inputs: Tensor,
+    direction: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    record: ForwardRecord,
+) -> Tensor:
+    """J d as the derivative of <J^T c, d> by c: exact, for operators without forward mode."""
+    parameters = dict(model.named_parameters())
+    moving = {n: parameters[n].detach().requires_grad_() for n in direction}
+    with record.same_numbers(), sdpa_kernel(SDPBackend.MATH):
+        output = functional_call(model, {**moving, **buffers}, (inputs,))
+    cotangent = torch.zeros_like(output, requires_grad=True)
+    pulled = torch.autograd.grad(
+        output, list(moving.values()), cotangent, create_graph=True, materialize_grads=True
+    )
+    inner = torch.stack([(p * d).sum() for p, d in zip(pulled, direction.values(), strict=True)])
+    (tangent,) = torch.autograd.grad(inner.sum(), cotangent, materialize_grads=True)
+    return tangent
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(message: str) -> None:
+    operator = re.search(r"forward AD with (\S+)", message)
+    name = operator.group(1) if operator else message.splitlines()[0]
+    if name not in _warned:
+        _warned.add(name)
+        warnings.warn(
+            f"{name} has no forward-mode formula: the meta gradient falls back to two "
+            "reverse passes, exact but slower",
+            stacklevel=3,
+        )

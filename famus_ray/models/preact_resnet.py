@@ -1,0 +1,82 @@
+"""Pre-activation residual networks for small images (He et al. 2016).
+
+The layout is the one that noisy-label work compares on: a 3x3 stem with its norm, and
+`layer1` to `layer4` of basic blocks whose shortcut starts after the first activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["PreActResNet", "norm_layer"]
+
+Norm = Callable[[int], nn.Module]
+
+
+def norm_layer(kind: str) -> Norm:
+    """`batch`, or `group` (groups of 8 channels), which couples no examples."""
+    if kind == "group":
+        return lambda channels: nn.GroupNorm(max(1, channels // 8), channels)
+    return nn.BatchNorm2d
+
+
+class PreActBlock(nn.Module):
+    """Two 3x3 convolutions, each behind its norm and ReLU, around a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.bn1 = norm(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn2 = norm(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(x))
+        shortcut = x if self.shortcut is None else self.shortcut(out)
+        out = self.conv2(F.relu(self.bn2(self.conv1(out))))
+        return out + shortcut
+
+
+class PreActResNet(nn.Module):
+    """Logits (B, classes) from images (B, channels, H, W).
+
+    Args:
+        blocks: blocks of each stage; stages after the first halve the resolution.
+        widths: channels of each stage; the stem has as many as the first.
+        norm: `batch` or `group`.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 3,
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        widths: Sequence[int] = (64, 128, 256, 512),
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        make_norm = norm_layer(norm)
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
+        self.bn1 = make_norm(widths[0])
+        self.stages: list[str] = []
+        inputs = widths[0]
+        for i, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
+            stage = nn.Sequential()
+            for j in range(count):
+                stage.append(PreActBlock(inputs, width, 2 if i > 1 and j == 0 else 1, make_norm))
+                inputs = width
+            self.stages.append(f"layer{i}")
+            self.add_module(f"layer{i}", stage)
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        for stage in self.stages:
+            out = self.get_submodule(stage)(out)
+        return self.linear(out.mean(dim=(2, 3)))
