@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from famus_ray.models.layer_groups import Grouping
 
 __all__ = [
     "Config",
@@ -110,7 +109,7 @@ class MetaConfig(_Section):
     """jvp: one forward-mode pass; double_backward: the definition, slower."""
     scope: Literal["all", "tail"] = "all"
     """Which layers the virtual step moves: all, or the gated tail only."""
-    grouping: Grouping = "layer"
+    grouping: Literal["tensor", "layer", "block", "stage"] = "layer"
     """What one gate covers: tensor, layer, block or stage."""
     gated_from: str = "last_stage"
     """Where the gated tail begins: all, last_stage, or the beginning of a layer's name."""

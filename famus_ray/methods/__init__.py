@@ -1,0 +1,30 @@
+"""The training methods by name: each is a loss head and a choice of layers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from famus_ray.config.schema import Config
+from famus_ray.meta.step import TrainStep
+from famus_ray.methods import ce, famus, mwnet
+
+__all__ = ["METHODS", "build_step"]
+
+
+class Builder(Protocol):
+    """Makes a method's step for a network; `gate_noise` is seeded anew each epoch."""
+
+    def __call__(
+        self, config: Config, model: nn.Module, gate_noise: torch.Generator
+    ) -> TrainStep: ...
+
+
+METHODS: dict[str, Builder] = {"ce": ce.build, "mwnet": mwnet.build, "famus": famus.build}
+
+
+def build_step(config: Config, model: nn.Module, gate_noise: torch.Generator) -> TrainStep:
+    """The step of `config.method`, its meta model on the network's device."""
+    return METHODS[config.method.name](config, model, gate_noise)

@@ -1,0 +1,1 @@
+"""Networks, and the layer groups that gates open and close."""

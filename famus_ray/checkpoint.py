@@ -1,0 +1,40 @@
+"""Checkpoints: everything a run needs to go on exactly, in one file, written whole.
+
+The generators are not in it: what an epoch draws follows from its number (`randomness`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from famus_ray.errors import UserError
+from famus_ray.files import replaced
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+_VERSION = 1
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state`, of tensors and plain values, to `path`."""
+    with replaced(path) as temporary:
+        torch.save({"version": _VERSION, **state}, temporary)
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `save_checkpoint` wrote; builds tensors and plain values only.
+
+    Raises:
+        UserError: damaged, or of another version.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from error
+    if state.get("version") != _VERSION:
+        raise UserError(f"{path}: version {state.get('version')}, this famus_ray reads {_VERSION}")
+    return state

@@ -1,0 +1,243 @@
+"""From a preset, files and overrides to one config that knows where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+
+from famus_ray.config.schema import Config
+from famus_ray.errors import UserError
+
+__all__ = ["Resolved", "field_names", "load_yaml", "preset_names", "preset_path", "resolve"]
+
+_PRESETS = Path(__file__).parent.parent / "presets"
+
+# A section given as a plain word means this field of it: `method=famus`, `noise=symmetric`.
+_MAIN_FIELD = {
+    "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A config, and by dotted key the source of each value: a file, the command line, default."""
+
+    config: Config
+    sources: dict[str, str]
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the package, sorted."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """The file of a preset by its name, or `name` itself where it is a YAML file.
+
+    Raises:
+        UserError: neither a preset nor a file.
+    """
+    if name in preset_names():
+        return _PRESETS / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    what = "file not found" if path.suffix in (".yaml", ".yml") else "unknown preset"
+    hint = _did_you_mean(name, preset_names()) or f"; there are {', '.join(preset_names())}"
+    raise UserError(f"{name}: {what}{hint}")
+
+
+def resolve(
+    preset: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+    values_from: str = "arguments",
+) -> Resolved:
+    """The config of a preset or YAML file, changed by values and dotted overrides.
+
+    Args:
+        preset: a preset's name or a YAML file; defaults alone when None.
+        overrides: `section.key=value`, as on a command line; the last wins.
+        values: the same as a (nested) mapping, applied before the overrides.
+        values_from: what messages call the source of `values`.
+
+    Raises:
+        UserError: every unknown key and value out of range, of all sources at once.
+    """
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    if preset is not None:
+        path = preset_path(str(preset))
+        layers.append((str(preset), load_yaml(path)))
+    if values:
+        layers.append((values_from, values))
+    if overrides:
+        layers.append(("command line", _parse_overrides(overrides)))
+
+    merged: dict[str, Any] = {}
+    sources: dict[str, str] = dict.fromkeys(field_names(), "default")
+    problems: list[tuple[str, str]] = []
+    for source, layer in layers:
+        for key, value in _flatten(layer):
+            if key in sources:
+                merged[key], sources[key] = value, source
+            else:
+                problems.append((source, f"{key}: unknown key{_key_hint(key)}"))
+    config, invalid = _validate(merged)
+    problems += [(sources.get(key, "config"), message) for key, message in invalid]
+    if problems or config is None:
+        raise UserError(_report(problems))
+    return Resolved(config, sources)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, read safely: no object is ever built from a tag.
+
+    Raises:
+        UserError: the file cannot be read, has a syntax error (with its line), holds a
+            tag such as `!!python/object`, or is not a mapping.
+    """
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise UserError(f"{path}: {line}{error.problem or error.context}") from error
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path}: must hold `section:` entries, not a {type(loaded).__name__}")
+    return {str(key): value for key, value in loaded.items()}
+
+
+@cache
+def field_names() -> tuple[str, ...]:
+    """Every setting by its dotted key, in the order of the schema."""
+    names = []
+    for section, field in Config.model_fields.items():
+        assert isinstance(field.annotation, type)
+        assert issubclass(field.annotation, BaseModel)
+        names += [f"{section}.{name}" for name in field.annotation.model_fields]
+    return tuple(names)
+
+
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    for item in overrides:
+        if "=" not in item or item.startswith("="):
+            hint = _did_you_mean(item, field_names())
+            raise UserError(f"command line: {item!r}: expected key=value{hint}")
+    try:
+        parsed = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=True)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"command line: {str(error).splitlines()[0]}") from error
+    assert isinstance(parsed, dict)
+    return {str(key): value for key, value in parsed.items()}
+
+
+def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for section, content in layer.items():
+        if isinstance(content, Mapping):
+            yield from ((f"{section}.{key}", value) for key, value in content.items())
+        elif section in _MAIN_FIELD:
+            yield f"{section}.{_MAIN_FIELD[section]}", content
+        elif content is not None or section not in Config.model_fields:
+            yield section, content
+
+
+def _validate(merged: Mapping[str, Any]) -> tuple[Config | None, list[tuple[str, str]]]:
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in merged.items():
+        section, _, name = key.partition(".")
+        nested.setdefault(section, {})[name] = value
+    try:
+        config = Config.model_validate(nested)
+    except ValidationError as error:
+        return None, [_describe(details) for details in error.errors()]
+    return config, list(_contradictions(config))
+
+
+def _describe(details: Any) -> tuple[str, str]:
+    key = ".".join(str(part) for part in details["loc"][:2])
+    limits = {
+        "greater_than": "must be > {gt}",
+        "greater_than_equal": "must be >= {ge}",
+        "less_than": "must be < {lt}",
+        "less_than_equal": "must be <= {le}",
+        "literal_error": "must be {expected}",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_parsing": "must be a number",
+    }
+    context = details.get("ctx", {})
+    message = limits.get(details["type"], details["msg"].removeprefix("Value error, "))
+    hint = ""
+    if details["type"] == "literal_error":
+        hint = _did_you_mean(str(details["input"]), str(context["expected"]).split("'")[1::2])
+    return key, f"{key} = {details['input']}: {message.format(**context)}{hint}"
+
+
+def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
+    """Settings that are each in range, and together make no sense."""
+    if config.noise.kind == "none" and config.noise.rate:
+        yield (
+            "noise.rate",
+            f"noise.rate = {config.noise.rate}: has no effect with noise.kind = none; "
+            "try noise.kind = symmetric",
+        )
+    if config.method.name != "ce" and config.data.meta_per_class == 0:
+        yield (
+            "data.meta_per_class",
+            f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
+            "try 10",
+        )
+    if config.run.batch_size % config.scale.workers:
+        yield (
+            "run.batch_size",
+            f"run.batch_size = {config.run.batch_size}: must be a multiple of "
+            f"scale.workers = {config.scale.workers}",
+        )
+    if config.study.grace_epochs > config.schedule.epochs:
+        yield (
+            "study.grace_epochs",
+            f"study.grace_epochs = {config.study.grace_epochs}: must be <= "
+            f"schedule.epochs = {config.schedule.epochs}",
+        )
+
+
+def _report(problems: Sequence[tuple[str, str]]) -> str:
+    lines = []
+    for source in dict.fromkeys(source for source, _ in problems):
+        found = [message for origin, message in problems if origin == source]
+        count = "" if len(found) == 1 else f"{len(found)} problems — "
+        lines.append(f"{source}: {count}{'; '.join(found)}")
+    return "\n".join(lines)
+
+
+def _key_hint(key: str) -> str:
+    section, _, name = key.partition(".")
+    if section in Config.model_fields and name:
+        inside = [n.partition(".")[2] for n in field_names() if n.startswith(f"{section}.")]
+        if hint := _did_you_mean(name, inside):
+            return hint
+        return f"; {section} has {', '.join(inside)}"
+    by_last_word = [n for n in field_names() if n.partition(".")[2] == (name or section)]
+    if by_last_word:
+        return f", did you mean '{by_last_word[0]}'?"
+    return _did_you_mean(key, [*field_names(), *Config.model_fields]) or (
+        f"; sections are {', '.join(Config.model_fields)}"
+    )
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean '{close[0]}'?" if close else ""

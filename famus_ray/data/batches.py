@@ -1,0 +1,88 @@
+"""The batches of an epoch: drawn for all workers together, then each takes its rows.
+
+So the examples that meet in a step, and how they are augmented, do not depend on the
+number of workers.
+"""
+
+# Shapes: B examples of the global batch, L = B / world size of them on this worker.
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from famus_ray.config.schema import Config
+from famus_ray.data.augment import Views, augment, draw_views, normalise
+from famus_ray.data.catalog import Dataset, Split
+from famus_ray.errors import UserError
+from famus_ray.meta.collective import rank, world_size
+from famus_ray.randomness import epoch_generator
+
+__all__ = ["Batch", "EpochBatches", "eval_batches"]
+
+Batch = tuple[Tensor, Tensor]
+
+
+class EpochBatches:
+    """Pairs of a train batch and a meta batch, one epoch at a time.
+
+    The training set is reshuffled each epoch and its incomplete last batch left out; the meta
+    set goes round as often as the epoch needs.
+
+    Raises:
+        UserError: the batch is larger than the training set.
+    """
+
+    def __init__(self, data: Dataset, config: Config) -> None:
+        self.data = data
+        self.config = config
+        self.steps = len(data.train) // config.run.batch_size
+        if self.steps == 0:
+            raise UserError(
+                f"run.batch_size = {config.run.batch_size}: more than the "
+                f"{len(data.train)} training examples"
+            )
+        wanted = config.meta.batch_size or config.run.batch_size
+        self.meta_size = min(wanted, len(data.meta)) // world_size() * world_size()
+        if len(data.meta) and self.meta_size == 0:
+            raise UserError(
+                f"meta.batch_size = {wanted}: the meta set has {len(data.meta)} examples, "
+                f"too few for scale.workers = {world_size()}"
+            )
+
+    def epoch(self, epoch: int, *, with_meta: bool) -> Iterator[tuple[Batch, Batch | None]]:
+        """This worker's share of the batches of an epoch, normalised, on the data's device."""
+        train = self._stream(self.data.train, self.config.run.batch_size, "train", epoch)
+        if not with_meta:
+            yield from ((batch, None) for batch in train)
+            return
+        meta = self._stream(self.data.meta, self.meta_size, "meta", epoch)
+        yield from zip(train, meta, strict=True)
+
+    def _stream(self, split: Split, size: int, purpose: str, epoch: int) -> Iterator[Batch]:
+        generator = epoch_generator(self.config.run.seed, purpose, epoch)
+        local = size // world_size()
+        rows = slice(rank() * local, (rank() + 1) * local)
+        order = _rounds(len(split), self.steps * size, generator)
+        for step in range(self.steps):
+            views = draw_views(size, self.config.data, generator)
+            chosen = order[step * size : (step + 1) * size]
+            yield self._batch(split, chosen[rows], views[rows] if views else None)
+
+    def _batch(self, split: Split, chosen: Tensor, views: Views | None) -> Batch:
+        index = chosen.to(split.labels.device, non_blocking=True)
+        pixels = augment(split.pixels[index], views, self.config.data.crop_padding)
+        return normalise(pixels, self.data.mean, self.data.std), split.labels[index]
+
+
+def eval_batches(data: Dataset, split: Split, size: int = 512) -> Iterator[Batch]:
+    """The split in its own order, not augmented, `size` examples at a time."""
+    for pixels, labels in zip(split.pixels.split(size), split.labels.split(size), strict=True):
+        yield normalise(pixels, data.mean, data.std), labels
+
+
+def _rounds(count: int, wanted: int, generator: torch.Generator) -> Tensor:
+    """Indices (wanted,) from as many shuffled passes over `count` examples as it takes."""
+    passes = -(-wanted // count)
+    return torch.cat([torch.randperm(count, generator=generator) for _ in range(passes)])[:wanted]

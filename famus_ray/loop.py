@@ -1,0 +1,210 @@
+"""The training loop: epochs of steps, evaluation, curves and checkpoints. Plain torch, no Ray.
+
+`epochs` is a generator. Whoever drives it (the command line, a Ray Train worker, a Ray Tune
+trial) gets a report after each epoch and may stop there: the run can be resumed from it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from famus_ray.checkpoint import load_checkpoint, save_checkpoint
+from famus_ray.config.schema import Config
+from famus_ray.data.batches import EpochBatches
+from famus_ray.data.catalog import Dataset, load_dataset
+from famus_ray.evaluation import evaluate, judge_samples
+from famus_ray.meta.collective import all_reduce_sum_, rank, world_size
+from famus_ray.meta.step import TrainStep
+from famus_ray.methods import build_step
+from famus_ray.models.catalog import build_model
+from famus_ray.randomness import epoch_seed
+from famus_ray.run_folder import RunFolder
+from famus_ray.schedule import learning_rate
+from famus_ray.tables import SAMPLES, write_table
+
+__all__ = ["Diverged", "EpochReport", "OnStep", "epochs", "pick_device"]
+
+OnStep = Callable[[int, int, int], None]
+
+
+class Diverged(RuntimeError):
+    """The training loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch came to.
+
+    Attributes:
+        epoch: completed epochs, from 1.
+        metrics: by name, such as `validation/top1` in [0, 1] or `time/step` in seconds.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+
+
+@dataclass
+class _State:
+    """All that changes while a run goes on."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    step: TrainStep
+    gate_noise: torch.Generator
+    epoch: int = 0
+    best: float = -math.inf
+    curves: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.best = state["epoch"], state["best"]
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step.load_state_dict(state["step"])
+
+
+def epochs(
+    config: Config,
+    folder: RunFolder,
+    *,
+    data: Dataset | None = None,
+    on_step: OnStep = lambda epoch, step, steps: None,
+) -> Iterator[EpochReport]:
+    """Train, one report an epoch, from the last checkpoint in `folder` where there is one.
+
+    The first process writes the folder. The numbers depend on the config and the number
+    of processes alone.
+
+    Args:
+        data: the data set of this config, where it is in memory already.
+        on_step: called after each step with epoch, step and steps of the epoch, from 1.
+
+    Raises:
+        UserError: data, model or settings that do not fit.
+        Diverged: a loss that is not finite; the last checkpoint is kept.
+    """
+    device = pick_device(config)
+    data = (data or load_dataset(config.data, config.noise, config.run.seed)).to(device)
+    batches = EpochBatches(data, config)
+    state = _start(config, data, device)
+    if folder.last.is_file():
+        state.load_state_dict(load_checkpoint(folder.last, device))
+        state.curves = folder.read_curves(up_to_epoch=state.epoch)
+    elif rank() == 0:
+        folder.begin(config, data)
+    while state.epoch < config.schedule.epochs:
+        metrics = _train_epoch(config, state, batches, on_step)
+        metrics |= _evaluate_all(state.model, data)
+        state.epoch += 1
+        state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
+        if not math.isfinite(metrics["train/loss"]):
+            raise Diverged(
+                f"epoch {state.epoch}: the training loss is {metrics['train/loss']}; the last "
+                f"good state is in {folder.last}; a lower optimiser.lr or meta.lr may help"
+            )
+        if rank() == 0:
+            _save(config, state, folder, metrics)
+        yield EpochReport(state.epoch, metrics)
+    if rank() == 0 and not folder.samples.is_file():
+        rows = judge_samples(
+            state.model, data, state.step.head, config.division, state.epoch, config.run.seed
+        )
+        write_table(folder.samples, SAMPLES, rows)
+
+
+def pick_device(config: Config) -> torch.device:
+    """The device of this process: its GPU where there is one and the config allows it."""
+    if config.run.device != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def _start(config: Config, data: Dataset, device: torch.device) -> _State:
+    torch.manual_seed(epoch_seed(config.run.seed, "weights", 0))
+    model = build_model(config.model, data.classes, data.channels).to(device)
+    gate_noise = torch.Generator(device)
+    return _State(
+        model=model,
+        optimiser=torch.optim.SGD(
+            model.parameters(),
+            lr=config.optimiser.lr,
+            momentum=config.optimiser.momentum,
+            weight_decay=config.optimiser.weight_decay,
+            nesterov=config.optimiser.nesterov,
+        ),
+        step=build_step(config, model, gate_noise),
+        gate_noise=gate_noise,
+    )
+
+
+def _train_epoch(
+    config: Config, state: _State, batches: EpochBatches, on_step: OnStep
+) -> dict[str, float]:
+    """One pass over the training set; the means of what its steps measured."""
+    epoch, seed = state.epoch, config.run.seed
+    torch.manual_seed(epoch_seed(seed, f"network/{rank()}", epoch))
+    state.gate_noise.manual_seed(epoch_seed(seed, "gates", epoch))
+    rate = learning_rate(config.optimiser.lr, config.schedule, epoch)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.model.train()
+    sums: dict[str, torch.Tensor] = {}
+    began = time.perf_counter()
+    pairs = batches.epoch(epoch, with_meta=state.step.needs_meta_batch)
+    for i, (train, meta) in enumerate(pairs, start=1):
+        for name, value in state.step(state.model, state.optimiser, train, meta).items():
+            sums[name] = sums.get(name, 0) + value
+        on_step(epoch + 1, i, batches.steps)
+    _average_statistics(state.model)
+    shares = {name: total for name, total in sums.items() if name.endswith("/loss")}
+    all_reduce_sum_(list(shares.values()))
+    metrics = {name: float(total) / batches.steps for name, total in sums.items()}
+    seconds = (time.perf_counter() - began) / batches.steps
+    return {**metrics, "train/lr": rate, "time/step": seconds}
+
+
+def _average_statistics(model: nn.Module) -> None:
+    """Give every process the mean of the running statistics: each saw its own rows only."""
+    buffers = [b for b in model.buffers() if b.is_floating_point()]
+    all_reduce_sum_(buffers)
+    for buffer in buffers if world_size() > 1 else ():
+        buffer /= world_size()
+
+
+def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
+    splits = {"validation": data.validation, "test": data.test}
+    return {
+        f"{name}/{quantity}": value
+        for name, split in splits.items()
+        if len(split)
+        for quantity, value in evaluate(model, data, split).items()
+    }
+
+
+def _save(config: Config, state: _State, folder: RunFolder, metrics: dict[str, float]) -> None:
+    """Curves first: a checkpoint never knows of an epoch that the curves do not."""
+    chosen = metrics.get(f"{config.run.select}/top1", metrics["test/top1"])
+    improved = chosen > state.best
+    state.best = max(chosen, state.best)
+    last_epoch = state.epoch == config.schedule.epochs
+    if improved:
+        save_checkpoint(folder.best, {"epoch": state.epoch, "model": state.model.state_dict()})
+    folder.write_curves(state.curves)
+    if last_epoch or state.epoch % config.run.checkpoint_every == 0:
+        save_checkpoint(folder.last, state.state_dict())

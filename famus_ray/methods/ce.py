@@ -1,0 +1,18 @@
+"""Plain training with cross-entropy: the baseline."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from famus_ray.config.schema import Config
+from famus_ray.meta.heads import MeanCrossEntropy
+from famus_ray.meta.step import PlainStep
+
+__all__ = ["build"]
+
+
+def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> PlainStep:
+    """The step of plain training; it has no settings of its own."""
+    del config, model, gate_noise
+    return PlainStep(MeanCrossEntropy())

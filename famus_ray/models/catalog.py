@@ -1,0 +1,87 @@
+"""Networks by name: the small ones written here, and any classifier of timm or torchvision."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from famus_ray.config.schema import ModelConfig
+from famus_ray.errors import UserError
+from famus_ray.models.preact_resnet import PreActResNet
+
+__all__ = ["build_model"]
+
+# name: blocks and widths of each stage
+_PREACT: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "preact_resnet18": ((2, 2, 2, 2), (64, 128, 256, 512)),
+    "preact_resnet8": ((1, 1, 1), (16, 32, 64)),
+}
+
+
+def build_model(model: ModelConfig, classes: int, channels: int) -> nn.Module:
+    """A network from images (B, channels, H, W) to logits (B, classes), newly initialised.
+
+    Raises:
+        UserError: an unknown name, widths that do not fit, or weights that do not.
+    """
+    network = _build(model, classes, channels)
+    if model.weights is not None:
+        _load_weights(network, Path(model.weights).expanduser())
+    return network
+
+
+def _build(model: ModelConfig, classes: int, channels: int) -> nn.Module:
+    if model.name in _PREACT:
+        blocks, widths = _PREACT[model.name]
+        if model.widths is not None and len(model.widths) != len(blocks):
+            raise UserError(
+                f"model.widths = {list(model.widths)}: {model.name} has {len(blocks)} stages, "
+                f"such as {list(widths)}"
+            )
+        return PreActResNet(classes, channels, blocks, model.widths or widths, model.norm)
+    for name, value, default in (("widths", model.widths, None), ("norm", model.norm, "batch")):
+        if value != default:
+            raise UserError(f"model.{name}: only for {', '.join(_PREACT)}, not {model.name}")
+    return _from_library(model.name, classes, channels)
+
+
+def _from_library(name: str, classes: int, channels: int) -> nn.Module:
+    import timm
+    import torchvision
+
+    library, _, plain = name.rpartition("/")
+    in_timm = timm.is_model(plain) and library in ("", "timm")
+    in_torchvision = plain in torchvision.models.list_models(module=torchvision.models)
+    if in_timm:
+        network: nn.Module = timm.create_model(plain, num_classes=classes, in_chans=channels)
+        return network
+    if in_torchvision and library in ("", "torchvision"):
+        if channels != 3:
+            raise UserError(f"model.name = {name}: takes 3 channels, the images have {channels}")
+        network = torchvision.models.get_model(plain, weights=None, num_classes=classes)
+        return network
+    known = [*_PREACT, *timm.list_models(), *torchvision.models.list_models()]
+    close = difflib.get_close_matches(plain, known, n=3)
+    hint = f", did you mean {' or '.join(close)}?" if close else ""
+    raise UserError(f"model.name = {name}: not here, in timm or in torchvision{hint}")
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    """Fill the network from a file; a classifier of another size keeps its fresh weights."""
+    if not path.is_file():
+        raise UserError(f"model.weights = {path}: no such file")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    own = network.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+    if len(fitting) < len(own) - 2:
+        left = next(k for k in own if k not in fitting)
+        raise UserError(f"model.weights = {path}: does not fit the network, from {left!r} on")
+    network.load_state_dict(fitting, strict=False)

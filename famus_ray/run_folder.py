@@ -1,0 +1,186 @@
+"""The folder of a run: where things are, and the files that say what it was.
+
+    config.yaml       every setting, resolved
+    manifest.json     versions, git commit, seeds, hardware, data fingerprint
+    labels.parquet    the labels that training saw, and the true ones
+    curves.parquet    epoch, metric, value
+    samples.parquet   each training example at the end
+    checkpoints/      last.pt to go on from, best.pt with the selected weights
+
+Nothing else is needed to read a run, and the folder can be moved.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+
+from famus_ray.config.resolve import load_yaml
+from famus_ray.config.schema import Config
+from famus_ray.data.catalog import Dataset
+from famus_ray.errors import UserError
+from famus_ray.files import write_json, write_text
+from famus_ray.tables import CURVES, LABELS, read_table, write_table
+
+__all__ = ["RunFolder", "config_text", "new_run_path"]
+
+# Settings under which a run may be resumed although they differ: none changes the numbers.
+_FREE_ON_RESUME = frozenset({"run.name", "run.root", "run.threads", "run.checkpoint_every"})
+
+
+class RunFolder:
+    """Reads and writes the files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = path / "checkpoints" / "last.pt"
+        self.best = path / "checkpoints" / "best.pt"
+        self.curves = path / "curves.parquet"
+        self.samples = path / "samples.parquet"
+
+    def begin(self, config: Config, data: Dataset) -> None:
+        """Write what is known before the first step."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.yaml", config_text(config))
+        write_json(self.path / "manifest.json", _manifest(config, data))
+        splits = {"train": data.train, "meta": data.meta, "validation": data.validation}
+        frames = [
+            pd.DataFrame(
+                {
+                    "id": split.ids.cpu().numpy(),
+                    "split": name,
+                    "label": split.labels.cpu().numpy(),
+                    "true_label": split.true_labels.cpu().numpy(),
+                }
+            )
+            for name, split in splits.items()
+        ]
+        write_table(self.path / "labels.parquet", LABELS, pd.concat(frames, ignore_index=True))
+
+    def check_same(self, config: Config) -> None:
+        """Raise a UserError unless `config` is the one that this run was begun with."""
+        path = self.path / "config.yaml"
+        if not path.is_file():
+            raise UserError(f"{self.path}: no run to resume: it has no config.yaml")
+        saved = Config.model_validate(load_yaml(path)).model_dump()
+        differing = [
+            f"{section}.{key} is {saved[section][key]} there and {value} here"
+            for section, values in config.model_dump().items()
+            for key, value in values.items()
+            if saved[section][key] != value and f"{section}.{key}" not in _FREE_ON_RESUME
+        ]
+        if differing:
+            raise UserError(f"{path}: not the same run: {'; '.join(differing)}")
+
+    def write_curves(self, rows: Sequence[tuple[int, str, float]]) -> None:
+        """Replace the curves by `rows` of epoch, metric and value."""
+        write_table(self.curves, CURVES, pd.DataFrame(rows, columns=list(CURVES.columns)))
+
+    def read_curves(self, up_to_epoch: int) -> list[tuple[int, str, float]]:
+        """The rows of the epochs up to the given one."""
+        frame = read_table(self.curves, CURVES)
+        kept = frame[frame["epoch"] <= up_to_epoch]
+        return [(int(e), str(m), float(v)) for e, m, v in kept.itertuples(index=False)]
+
+
+def new_run_path(config: Config, *, resume: bool = False) -> Path:
+    """The folder for a run, not made yet.
+
+    Raises:
+        UserError: a named run that is there already, unless it is to be resumed.
+    """
+    root = Path(config.run.root).expanduser()
+    if config.run.name is not None:
+        path = root / config.run.name
+        if not resume and path.exists() and any(path.iterdir()):
+            raise UserError(
+                f"{path}: there already; go on with --resume, or choose another run.name"
+            )
+        return path
+    stem = f"{config.data.name}-{config.method.name}"
+    if resume:
+        return root / stem
+    candidates = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
+    return next(root / name for name in candidates if not (root / name).exists())
+
+
+def config_text(config: Config, sources: dict[str, str] | None = None) -> str:
+    """The config as YAML; with `sources`, each line says where its value came from."""
+    lines = []
+    for section, values in config.model_dump(mode="json").items():
+        lines.append(f"{section}:")
+        for key, value in values.items():
+            text = yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+            line = f"  {key}: {_plain_float(value) or text}"
+            source = (sources or {}).get(f"{section}.{key}")
+            lines.append(f"{line:<40}# {source}" if source else line)
+    return "\n".join(lines) + "\n"
+
+
+def _plain_float(value: Any) -> str | None:
+    """1e-05 as 1.0e-05: YAML 1.1 readers take the first for a string."""
+    if isinstance(value, float) and "e" in repr(value) and "." not in repr(value):
+        mantissa, _, exponent = repr(value).partition("e")
+        return f"{mantissa}.0e{exponent}"
+    return None
+
+
+def _manifest(config: Config, data: Dataset) -> dict[str, Any]:
+    packages = ("famus-ray", "torch", "torchvision", "timm", "ray", "optuna", "scikit-learn", "numpy")
+    corrupted = (data.train.labels != data.train.true_labels).float().mean().item()
+    cuda = torch.cuda.is_available()
+    return {
+        "schema_version": 1,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "git_commit": _git_commit(),
+        "seeds": {
+            "run": config.run.seed,
+            "noise": config.run.seed if config.noise.seed is None else config.noise.seed,
+        },
+        "hardware": {
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+            if cuda
+            else [],
+        },
+        "workers": config.scale.workers,
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "train": len(data.train),
+            "meta": len(data.meta),
+            "validation": len(data.validation),
+            "test": len(data.test),
+            "labels_changed": round(corrupted, 4),
+        },
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the source that runs, None outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

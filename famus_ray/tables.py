@@ -1,0 +1,129 @@
+"""The tables of a run folder: their columns, and how they are written and read.
+
+Every table is one Parquet file, written whole, that carries its schema version and what
+each column means.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from famus_ray.errors import UserError
+from famus_ray.files import replaced
+
+__all__ = ["CURVES", "LABELS", "SAMPLES", "TRIALS", "Table", "read_table", "write_table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name, version, and columns: dtype, unit and meaning by name."""
+
+    name: str
+    version: int
+    columns: Mapping[str, tuple[str, str, str]]
+
+
+CURVES = Table(
+    "curves",
+    1,
+    {
+        "epoch": ("int32", "epochs", "completed epochs, from 1"),
+        "metric": ("string", "", "split/quantity, such as validation/top1"),
+        "value": ("float64", "", "top1 and top5 are shares in [0, 1], losses are in nats"),
+    },
+)
+LABELS = Table(
+    "labels",
+    1,
+    {
+        "id": ("int64", "", "the example's place in the data set's training order"),
+        "split": ("string", "", "train, meta or validation"),
+        "label": ("int64", "", "the label that training sees"),
+        "true_label": ("int64", "", "the label before corruption"),
+    },
+)
+SAMPLES = Table(
+    "samples",
+    1,
+    {
+        "epoch": ("int32", "epochs", "completed epochs when the division was made"),
+        "id": ("int64", "", "the example's place in the data set's training order"),
+        "label": ("int64", "", "the label that training sees"),
+        "true_label": ("int64", "", "the label before corruption"),
+        "prediction": ("int64", "", "the class with the highest probability"),
+        "loss": ("float64", "nats", "cross-entropy of the label, in evaluation mode"),
+        "p_clean": ("float64", "", "probability that the label is right, from the mixture"),
+        "weight": ("float64", "", "weight in (0, 1) before normalisation; empty without a meta model"),
+    },
+)
+TRIALS = Table(
+    "trials",
+    1,
+    {
+        "trial": ("int64", "", "number of the trial, from 0, in the order of the suggestions"),
+        "trial_id": ("string", "", "name of the trial's folder under trials/"),
+        "state": ("string", "", "running, completed, pruned, failed or interrupted"),
+        "value": ("float64", "", "the study's metric at the trial's best epoch"),
+        "epochs": ("int64", "epochs", "epochs completed"),
+        "seconds": ("float64", "s", "training time"),
+        "started": ("datetime64[us, UTC]", "", "when the trial began"),
+        "ended": ("datetime64[us, UTC]", "", "when it ended"),
+        "node": ("string", "", "address of the node it ran on"),
+        "error": ("string", "", "traceback of a failed trial"),
+    },
+)
+
+_KEY = b"famus_ray"
+
+
+def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
+    """Write `frame` as `table`, whole or not at all. Columns of its own keep their type."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    typed = frame.astype({name: dtype for name, (dtype, _, _) in table.columns.items()})
+    about: dict[str, Any] = {
+        "table": table.name,
+        "schema_version": table.version,
+        "columns": {
+            name: {"type": dtype, "unit": unit, "meaning": meaning}
+            for name, (dtype, unit, meaning) in table.columns.items()
+        },
+    }
+    arrow = pa.Table.from_pandas(typed, preserve_index=False)
+    metadata = {**(arrow.schema.metadata or {}), _KEY: json.dumps(about).encode()}
+    with replaced(path) as temporary:
+        pq.write_table(arrow.replace_schema_metadata(metadata), temporary)
+
+
+def read_table(path: Path, table: Table) -> pd.DataFrame:
+    """The table in `path`.
+
+    Raises:
+        UserError: missing, damaged, another table, or written by a newer version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        arrow = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; is {path.parent} a run's folder?") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error})") from error
+    about = json.loads((arrow.schema.metadata or {}).get(_KEY, b"{}"))
+    if about.get("table") != table.name:
+        raise UserError(f"{path}: not a famus_ray table of {table.name}")
+    if about["schema_version"] > table.version:
+        raise UserError(
+            f"{path}: schema version {about['schema_version']}, this famus_ray knows "
+            f"{table.version}; install a newer one"
+        )
+    frame: pd.DataFrame = arrow.to_pandas()
+    return frame
