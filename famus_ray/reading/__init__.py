@@ -1,0 +1,1 @@
+"""Reading runs and studies: pandas and plotly, neither torch nor Ray."""

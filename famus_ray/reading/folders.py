@@ -1,0 +1,113 @@
+"""Runs and studies on disk, as pandas data frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from famus_ray.errors import UserError
+from famus_ray.ledger import trials_table
+from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table
+
+__all__ = ["RunSummary", "find_folder", "load_curves", "load_samples", "load_trials", "summarise"]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run came to; accuracies are shares in [0, 1].
+
+    Attributes:
+        epochs: completed.
+        best_epoch: the one with the highest accuracy on `selected_on`, the earliest of equals.
+        best: test accuracy at that epoch.
+        last10: mean test accuracy of the last ten epochs.
+        seconds_per_step: mean over the epochs.
+    """
+
+    epochs: int
+    best_epoch: int
+    best: float
+    last10: float
+    seconds_per_step: float
+    selected_on: str
+
+
+def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
+    """The folder of a run or study, given by its path or its name under `root`.
+
+    Raises:
+        UserError: neither is there; the message names what is.
+    """
+    for path in (Path(name).expanduser(), Path(root).expanduser() / name):
+        if path.is_dir():
+            return path
+    known = sorted(p.name for p in Path(root).glob("*") if p.is_dir())
+    hint = f"; in {root} there are {', '.join(known[:8])}" if known else ""
+    raise UserError(f"{name}: no such run or study{hint}")
+
+
+def load_trials(study: str | Path) -> pd.DataFrame:
+    """One row a trial of a study: state, value, epochs, times, and `param.*` columns.
+
+    Comes from the ledger, so failed, pruned and interrupted trials are in it, and so is
+    a study that is still under way. Column meanings are in `famus_ray.tables.TRIALS`.
+
+    Raises:
+        UserError: not the folder of a study.
+    """
+    folder = find_folder(study)
+    if (folder / "ledger.jsonl").is_file():
+        return trials_table(folder / "ledger.jsonl")
+    return read_table(folder / "trials.parquet", TRIALS)
+
+
+def load_curves(folder: str | Path) -> pd.DataFrame:
+    """Tidy curves of a run or of all trials of a study: trial, epoch, metric, value.
+
+    `trial` is the number in the trials table, or the folder's name for a single run.
+
+    Raises:
+        UserError: no curves there.
+    """
+    path = find_folder(folder)
+    if (path / "curves.parquet").is_file():
+        frame = read_table(path / "curves.parquet", CURVES)
+        frame.insert(0, "trial", path.name)
+        return frame
+    frames = []
+    for trial, trial_id in load_trials(path)[["trial", "trial_id"]].itertuples(index=False):
+        curves = path / "trials" / str(trial_id) / "curves.parquet"
+        if curves.is_file():
+            frame = read_table(curves, CURVES)
+            frame.insert(0, "trial", trial)
+            frames.append(frame)
+    if not frames:
+        raise UserError(f"{path}: no trial has finished an epoch yet")
+    return pd.concat(frames, ignore_index=True)
+
+
+def load_samples(run: str | Path) -> pd.DataFrame:
+    """One row a training example: loss, p_clean, weight, prediction, label (`tables.SAMPLES`).
+
+    Raises:
+        UserError: the run has not finished.
+    """
+    return read_table(find_folder(run) / "samples.parquet", SAMPLES)
+
+
+def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
+    """The summary of one run's curves; the best epoch is picked on the split `select`."""
+    wide = curves.pivot_table(index="epoch", columns="metric", values="value", sort=True)
+    selected_on = select if f"{select}/top1" in wide else "test"
+    best_epoch = int(wide[f"{selected_on}/top1"].idxmax())
+    test = wide["test/top1"]
+    return RunSummary(
+        epochs=int(wide.index.max()),
+        best_epoch=best_epoch,
+        best=float(test.loc[best_epoch]),
+        last10=float(test.iloc[-10:].mean()),
+        seconds_per_step=float(wide["time/step"].mean()),
+        selected_on=selected_on,
+    )

@@ -1,0 +1,100 @@
+"""The Ray cluster of a command: a local instance of its own, or one to join."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from famus_ray.config.schema import ScaleConfig
+from famus_ray.errors import UserError
+
+__all__ = ["WORKER_ENVIRONMENT", "available_cpus", "cluster", "trials_at_once"]
+
+# glibc gives big buffers back to the system and faults them in again at every step, which on
+# virtual machines costs more than the arithmetic: keep them.
+WORKER_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**34),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+}
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # how soon a finished worker is noticed
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a kill between snapshots would rerun finished trials
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the curves hold all that they write
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def available_cpus() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
+    """Ray's resources, by name, while inside; a local instance ends with the block.
+
+    Joins a Ray that this process has initialised already, else `scale.address`, else
+    starts a local one that no other command joins.
+
+    Raises:
+        UserError: no cluster answers at the address.
+    """
+    os.environ.update({k: os.environ.get(k, v) for k, v in (_QUIET | WORKER_ENVIRONMENT).items()})
+    # Raylets and workers inherit the environment, but this process allocates as before.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    import ray
+
+    if ray.is_initialized():
+        yield ray.cluster_resources()
+        return
+    try:
+        if scale.address is None:
+            ray.init(
+                address="local",
+                num_cpus=available_cpus(),
+                dashboard_host="127.0.0.1",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(
+                address=scale.address,
+                runtime_env={"env_vars": WORKER_ENVIRONMENT},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except ConnectionError as error:
+        raise UserError(f"scale.address = {scale.address}: no Ray cluster answers there") from error
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
+
+
+def trials_at_once(scale: ScaleConfig, resources: dict[str, float], wanted: int | None) -> int:
+    """How many runs of `scale` fit into `resources`, at most `wanted`.
+
+    Raises:
+        UserError: not even one; the message shows the arithmetic.
+    """
+    needs = {
+        "CPU": scale.workers * scale.cpus_per_worker,
+        "GPU": scale.workers * scale.gpus_per_worker,
+    }
+    for name, need in needs.items():
+        have = resources.get(name, 0.0)
+        if need > have:
+            key = name.lower()
+            raise UserError(
+                f"scale.workers = {scale.workers}: {scale.workers} workers x "
+                f"{getattr(scale, f'{key}s_per_worker'):g} {name} need {need:g} {name}s, "
+                f"there are {have:g}; lower scale.workers or scale.{key}s_per_worker"
+            )
+    fits = min(math.floor(resources.get(n, 0.0) / need) for n, need in needs.items() if need)
+    return min(fits, wanted or fits)

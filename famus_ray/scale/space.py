@@ -1,0 +1,278 @@
+"""Search spaces: YAML that names settings and their ranges, checked before anything starts.
+
+    about: one line
+    preset: digits
+    settings: {method: famus}
+    space:
+      meta.lr: {type: float, low: 1.0e-4, high: 1.0e-1, log: true}
+      meta.k: {type: int, low: 1, high: 6}
+      meta.grouping: {type: choice, values: [tensor, layer, block]}
+      meta.scope: {type: choice, values: [all, tail], when: {meta.grouping: layer}}
+    points: [{meta.lr: 1.0e-3}]
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
+from famus_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+__all__ = ["Space", "load_space", "space_names", "space_path"]
+
+_Number = int | float
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    when: dict[str, Any] = {}
+    """Searched only where these other settings have these values (or one of a list)."""
+
+
+class _Float(_Entry):
+    type: Literal["float"]
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Float:
+        _check_range(self.low, self.high, self.log, self.step)
+        return self
+
+    def suggest(self, trial: Trial, name: str) -> Any:
+        return trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step)
+
+    def ends(self) -> list[Any]:
+        return [self.low, self.high]
+
+
+class _Int(_Entry):
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+    step: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Int:
+        _check_range(self.low, self.high, self.log, None if self.step == 1 else self.step)
+        return self
+
+    def suggest(self, trial: Trial, name: str) -> Any:
+        return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step)
+
+    def ends(self) -> list[Any]:
+        return [self.low, self.high]
+
+
+class _Choice(_Entry):
+    type: Literal["choice"]
+    values: list[Any] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> _Choice:
+        if len({json.dumps(v) for v in self.values}) < len(self.values):
+            raise ValueError(f"values = {self.values}: the same one twice")
+        return self
+
+    def suggest(self, trial: Trial, name: str) -> Any:
+        # Optuna's categories are scalars: a list travels as its JSON text.
+        scalars = [json.dumps(v) if isinstance(v, list) else v for v in self.values]
+        return trial.suggest_categorical(name, scalars)
+
+    def ends(self) -> list[Any]:
+        return self.values
+
+
+class _SpaceFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    about: str = ""
+    preset: str
+    settings: dict[str, Any] = {}
+    space: dict[str, Annotated[_Float | _Int | _Choice, Field(discriminator="type")]] = Field(
+        min_length=1
+    )
+    points: list[dict[str, Any]] = []
+
+
+class Space:
+    """A checked search space; called with an Optuna trial it suggests that trial's settings.
+
+    Attributes:
+        name: of the file, without its ending.
+        about: one line for people.
+        text: the file, as it was read.
+        base: the config that every trial starts from, with the source of each value.
+        points: settings to try first.
+    """
+
+    def __init__(self, name: str, text: str, file: _SpaceFile, base: Resolved) -> None:
+        self.name = name
+        self.text = text
+        self.about = file.about
+        self.base = base
+        self.points = file.points
+        self.entries = file.space
+        self._order = _dependencies_first(file.space)
+
+    def __call__(self, trial: Trial) -> dict[str, Any]:
+        """Suggest; Optuna keeps what was suggested in `trial.params`."""
+        chosen = {name: _value_of(self.base, name) for name in field_names()}
+        for name in self._order:
+            entry = self.entries[name]
+            if all(_matches(chosen[key], wanted) for key, wanted in entry.when.items()):
+                chosen[name] = entry.suggest(trial, name)
+        return {}
+
+    def describe(self) -> Iterator[tuple[str, str, str]]:
+        """Setting, range and condition of each entry, for people."""
+        for name, entry in self.entries.items():
+            if isinstance(entry, _Choice):
+                span = " | ".join(map(str, entry.values))
+            else:
+                span = f"{entry.low} … {entry.high}{' (log)' if entry.log else ''}"
+            yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
+
+
+def space_names() -> list[str]:
+    """Names of the search spaces that come with the package, sorted."""
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
+
+
+def space_path(name: str) -> Path:
+    """The file of a search space by its name or path.
+
+    Raises:
+        UserError: neither.
+    """
+    if name in space_names():
+        return _folder() / f"{name}.yaml"
+    if Path(name).is_file():
+        return Path(name)
+    close = difflib.get_close_matches(name, space_names(), n=1)
+    hint = f", did you mean '{close[0]}'?" if close else f"; there are {', '.join(space_names())}"
+    raise UserError(f"{name}: no such search space{hint}")
+
+
+def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
+    """The search space in a file, over its preset changed by `overrides`.
+
+    Raises:
+        UserError: every problem of the file at once.
+    """
+    path = space_path(name)
+    content = load_yaml(path)
+    try:
+        file = _SpaceFile.model_validate(content)
+    except ValidationError as error:
+        problems = [_describe(details) for details in error.errors()]
+        raise UserError(_report(str(name), problems)) from error
+    base = resolve(file.preset, overrides, file.settings, values_from=str(name))
+    problems = [*_problems(file), *_out_of_range(file, base)]
+    if problems:
+        raise UserError(_report(str(name), problems))
+    return Space(path.stem, path.read_text(encoding="utf-8"), file, base)
+
+
+def _folder() -> Path:
+    """Beside the package in a checkout, inside it when installed."""
+    inside = Path(__file__).parent.parent / "search_spaces"
+    return inside if inside.is_dir() else inside.parent.parent / "search_spaces"
+
+
+def _value_of(base: Resolved, name: str) -> Any:
+    section, _, key = name.partition(".")
+    return getattr(getattr(base.config, section), key)
+
+
+def _matches(value: Any, wanted: Any) -> bool:
+    return value in wanted if isinstance(wanted, list) else value == wanted
+
+
+def _check_range(low: _Number, high: _Number, log: bool, step: _Number | None) -> None:
+    if low > high:
+        raise ValueError(f"low = {low} is above high = {high}")
+    if log and low <= 0:
+        raise ValueError(f"low = {low}: a log range must begin above 0")
+    if log and step is not None:
+        raise ValueError("log and step do not go together")
+
+
+def _problems(file: _SpaceFile) -> Iterator[str]:
+    for name, entry in file.space.items():
+        if name not in field_names():
+            yield f"{name}: not a setting{_did_you_mean(name)}"
+        for key in entry.when:
+            if key not in field_names():
+                yield f"{name}.when: {key} is not a setting{_did_you_mean(key)}"
+    if not _dependencies_first(file.space):
+        yield "when: the conditions go round in a circle"
+    for i, point in enumerate(file.points):
+        for key in set(point) - set(file.space):
+            yield f"points[{i}]: {key} is not in the space"
+
+
+def _out_of_range(file: _SpaceFile, base: Resolved) -> Iterator[str]:
+    """What the schema of a run says of the ends of each range."""
+    values = base.config.model_dump()
+    for name, entry in file.space.items():
+        if name not in field_names():
+            continue
+        section, _, key = name.partition(".")
+        for end in entry.ends():
+            changed = {**values, section: {**values[section], key: end}}
+            try:
+                resolve(values=changed)
+            except UserError as error:
+                yield str(error).removeprefix("arguments: ")
+
+
+def _dependencies_first(
+    space: Mapping[str, _Float | _Int | _Choice],
+) -> list[str]:
+    """Names so ordered that a condition comes after what it asks; empty if that cannot be."""
+    order: list[str] = []
+    waiting = list(space)
+    while waiting:
+        ready = [n for n in waiting if all(k in order or k not in space for k in space[n].when)]
+        if not ready:
+            return []
+        order += ready
+        waiting = [n for n in waiting if n not in ready]
+    return order
+
+
+def _describe(details: Mapping[str, Any]) -> str:
+    # The discriminator adds the entry's type to the location; people did not write it there.
+    parts = [str(p) for p in details["loc"]]
+    if parts[0] == "space" and len(parts) > 2 and parts[2] in ("float", "int", "choice"):
+        del parts[2]
+    where = ".".join(parts[1:] if parts[0] == "space" and len(parts) > 1 else parts)
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        message = "unknown key"
+    return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _did_you_mean(name: str) -> str:
+    same_last_word = [n for n in field_names() if n.endswith(f".{name.rpartition('.')[2]}")]
+    close = same_last_word or difflib.get_close_matches(name, field_names(), n=1)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def _report(name: str, problems: list[str]) -> str:
+    count = "" if len(problems) == 1 else f"{len(problems)} problems — "
+    return f"{name}: {count}{'; '.join(problems)}"

@@ -1,0 +1,131 @@
+"""A study: Ray Tune runs the trials, Optuna suggests them, ASHA prunes, the ledger remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from famus_ray.config.schema import Config
+from famus_ray.data.catalog import load_dataset
+from famus_ray.errors import UserError
+from famus_ray.files import write_text
+from famus_ray.ledger import trials_table
+from famus_ray.run_folder import RunFolder
+from famus_ray.scale.cluster import cluster, trials_at_once
+from famus_ray.scale.space import Space
+from famus_ray.tables import TRIALS, write_table
+
+__all__ = ["OnTrial", "TrialNews", "new_study_path", "run_study"]
+
+
+@dataclass(frozen=True)
+class TrialNews:
+    """Something that happened to a trial: started, reported, completed, pruned or failed."""
+
+    event: str
+    number: int
+    trial_id: str
+    epoch: int = 0
+    value: float | None = None
+    error: str | None = None
+
+
+OnTrial = Callable[[TrialNews], None]
+
+
+def new_study_path(space: Space) -> Path:
+    """The folder for a study, not made yet.
+
+    Raises:
+        UserError: it is there already.
+    """
+    run = space.base.config.run
+    root = Path(run.root).expanduser()
+    if run.name is not None:
+        path = root / run.name
+        if path.exists() and any(path.iterdir()):
+            raise UserError(f"{path}: there already; choose another run.name")
+        return path
+    stem = f"study-{space.name}"
+    names = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
+    return next(root / name for name in names if not (root / name).exists())
+
+
+def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -> None:
+    """Run the study's trials; what comes of each is in the ledger the moment it is known.
+
+    Raises:
+        UserError: a trial needs more than the cluster has, data are missing, or the metric is
+            not a curve of this run.
+        KeyboardInterrupt: Ctrl-C; trials that had begun are `interrupted` in the table.
+    """
+    config = space.base.config
+    _check(config)
+    data = load_dataset(config.data, config.noise, config.run.seed)
+    with cluster(config.scale) as resources:
+        concurrent = trials_at_once(config.scale, resources, config.study.concurrent)
+        RunFolder(path).begin(config, data)
+        write_text(path / "space.yaml", space.text)
+        try:
+            _fit(space, path, concurrent, on_trial)
+        finally:
+            write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
+
+
+def _check(config: Config) -> None:
+    if config.scale.workers > 1:
+        raise UserError(
+            f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
+            "train its configuration on several with `famus-ray train --workers`"
+        )
+    split, _, quantity = config.study.metric.partition("/")
+    if split not in ("validation", "test") or quantity not in ("top1", "top5"):
+        raise UserError(
+            f"study.metric = {config.study.metric}: must be a curve that grows with quality, "
+            "validation/top1 or validation/top5"
+        )
+    if split == "validation" and config.data.validation_fraction == 0:
+        raise UserError(f"study.metric = {config.study.metric}: data.validation_fraction is 0")
+
+
+def _fit(space: Space, path: Path, concurrent: int, on_trial: OnTrial) -> None:
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+
+    from famus_ray.scale.ledger_callback import LedgerCallback
+    from famus_ray.scale.search import Searcher
+    from famus_ray.scale.trial import RunTrial
+
+    config = space.base.config
+    scale, study, budget = config.scale, config.study, config.schedule.epochs
+    trainable = tune.with_resources(
+        tune.with_parameters(
+            RunTrial, base=config.model_dump(mode="json"), folder=str(path.absolute())
+        ),
+        {"CPU": scale.cpus_per_worker, "GPU": scale.gpus_per_worker},
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=Searcher(space, study, budget),
+            scheduler=ASHAScheduler(
+                time_attr="epoch",
+                metric="value",
+                mode="max",
+                max_t=budget,
+                grace_period=study.grace_epochs,
+                reduction_factor=study.reduction_factor,
+            ),
+            num_samples=study.trials,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(path.absolute()),
+            callbacks=[LedgerCallback(path / "ledger.jsonl", budget, on_trial)],
+            verbose=0,
+        ),
+    )
+    tuner.fit()

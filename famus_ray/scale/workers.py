@@ -1,0 +1,123 @@
+"""One run in Ray Train: the loop in every worker, the run folder written by the first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from famus_ray.config.schema import Config
+from famus_ray.errors import UserError
+from famus_ray.loop import Diverged, EpochReport, epochs
+from famus_ray.run_folder import RunFolder
+from famus_ray.scale.cluster import cluster, trials_at_once
+from famus_ray.tables import CURVES, read_table
+
+__all__ = ["train_on_workers"]
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+def train_on_workers(
+    config: Config, path: Path, on_epoch: OnEpoch = lambda report: None, retries: int = 2
+) -> None:
+    """Train in `config.scale.workers` processes; they meet in gloo on CPUs, NCCL on GPUs.
+
+    The run folder must be reachable under `path` from every node. A worker that is lost is
+    replaced, and the run goes on from its last checkpoint, `retries` times.
+
+    Raises:
+        UserError: more workers than the cluster can hold, or data and settings that do not fit.
+        Diverged: a loss that is not finite.
+    """
+    scale = config.scale
+    with cluster(scale) as resources:
+        trials_at_once(scale, resources, 1)
+        with _following(path, on_epoch):
+            _fit(config, path, retries)
+
+
+def _fit(config: Config, path: Path, retries: int) -> None:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
+    scale = config.scale
+    per_worker = {"CPU": scale.cpus_per_worker}
+    if scale.gpus_per_worker:
+        per_worker["GPU"] = scale.gpus_per_worker
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"config": config.model_dump(), "path": str(path.absolute())},
+        scaling_config=ScalingConfig(
+            num_workers=scale.workers,
+            use_gpu=scale.gpus_per_worker > 0,
+            resources_per_worker=per_worker,
+        ),
+        run_config=RunConfig(
+            name=path.name,
+            storage_path=str((path / "ray").absolute()),
+            failure_config=FailureConfig(max_failures=retries, controller_failure_limit=2),
+        ),
+    )
+    try:
+        trainer.fit()
+    except WorkerGroupError as error:
+        # A mistake in data or settings, or divergence, is the same in every worker: say it once.
+        for failure in error.worker_failures.values():
+            cause = getattr(failure, "cause", None) or failure
+            for kind in (UserError, Diverged):
+                if isinstance(cause, kind) or kind.__name__ in type(cause).__name__:
+                    raise kind(str(cause).splitlines()[-1]) from error
+        raise
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """What one Ray Train worker does."""
+    import ray.train
+    import torch
+
+    config = Config.model_validate(settings["config"])
+    torch.set_num_threads(config.run.threads or max(1, int(config.scale.cpus_per_worker)))
+    for report in epochs(config, RunFolder(Path(settings["path"]))):
+        ray.train.report({"epoch": report.epoch})
+
+
+class _following:  # noqa: N801 - reads as a context: `with _following(...)`
+    """Calls `on_epoch` for each epoch that appears in the run's curves, once a second.
+
+    The curves are the run's own record; Ray drops metrics that come without a checkpoint.
+    """
+
+    def __init__(self, path: Path, on_epoch: OnEpoch) -> None:
+        self._curves = path / "curves.parquet"
+        self._on_epoch = on_epoch
+        self._stop = threading.Event()
+        self._seen = max((report.epoch for report in self._reports()), default=0)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(1.0):
+            self._tell()
+        self._tell()
+
+    def _tell(self) -> None:
+        for report in self._reports():
+            if report.epoch > self._seen:
+                self._seen = report.epoch
+                self._on_epoch(report)
+
+    def _reports(self) -> Iterator[EpochReport]:
+        if not self._curves.is_file():
+            return
+        frame = read_table(self._curves, CURVES)
+        for epoch, rows in frame.groupby("epoch", sort=True):
+            yield EpochReport(int(str(epoch)), dict(zip(rows["metric"], rows["value"], strict=True)))
