@@ -1,1 +1,43 @@
-"""famus_ray"""
+"""Noise-robust training by meta-learned example weights, tuned and scaled on Ray."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from famus_ray.api import train, tune
+    from famus_ray.errors import UserError
+    from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
+
+__version__ = "0.1.0"
+__all__ = [
+    "UserError",
+    "load_curves",
+    "load_samples",
+    "load_trials",
+    "summarise",
+    "train",
+    "tune",
+]
+
+_HOME = {
+    "UserError": "famus_ray.errors",
+    "load_curves": "famus_ray.reading.folders",
+    "load_samples": "famus_ray.reading.folders",
+    "load_trials": "famus_ray.reading.folders",
+    "summarise": "famus_ray.reading.folders",
+    "train": "famus_ray.api",
+    "tune": "famus_ray.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch, Ray and pandas stay away until they are needed."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

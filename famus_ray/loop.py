@@ -19,6 +19,7 @@ from famus_ray.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.config.schema import Config
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset, load_dataset
+from famus_ray.errors import Diverged
 from famus_ray.evaluation import evaluate, judge_samples
 from famus_ray.meta.collective import all_reduce_sum_, rank, world_size
 from famus_ray.meta.step import TrainStep
@@ -29,13 +30,9 @@ from famus_ray.run_folder import RunFolder
 from famus_ray.schedule import learning_rate
 from famus_ray.tables import SAMPLES, write_table
 
-__all__ = ["Diverged", "EpochReport", "OnStep", "epochs", "pick_device"]
+__all__ = ["EpochReport", "OnStep", "TrainState", "epochs", "pick_device", "start"]
 
 OnStep = Callable[[int, int, int], None]
-
-
-class Diverged(RuntimeError):
-    """The training loss is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class EpochReport:
 
 
 @dataclass
-class _State:
+class TrainState:
     """All that changes while a run goes on."""
 
     model: nn.Module
@@ -102,7 +99,7 @@ def epochs(
     device = pick_device(config)
     data = (data or load_dataset(config.data, config.noise, config.run.seed)).to(device)
     batches = EpochBatches(data, config)
-    state = _start(config, data, device)
+    state = start(config, data, device)
     if folder.last.is_file():
         state.load_state_dict(load_checkpoint(folder.last, device))
         state.curves = folder.read_curves(up_to_epoch=state.epoch)
@@ -135,11 +132,12 @@ def pick_device(config: Config) -> torch.device:
     return torch.device("cpu")
 
 
-def _start(config: Config, data: Dataset, device: torch.device) -> _State:
+def start(config: Config, data: Dataset, device: torch.device) -> TrainState:
+    """A run before its first step: everything freshly initialised from the seed."""
     torch.manual_seed(epoch_seed(config.run.seed, "weights", 0))
     model = build_model(config.model, data.classes, data.channels).to(device)
     gate_noise = torch.Generator(device)
-    return _State(
+    return TrainState(
         model=model,
         optimiser=torch.optim.SGD(
             model.parameters(),
@@ -154,7 +152,7 @@ def _start(config: Config, data: Dataset, device: torch.device) -> _State:
 
 
 def _train_epoch(
-    config: Config, state: _State, batches: EpochBatches, on_step: OnStep
+    config: Config, state: TrainState, batches: EpochBatches, on_step: OnStep
 ) -> dict[str, float]:
     """One pass over the training set; the means of what its steps measured."""
     epoch, seed = state.epoch, config.run.seed
@@ -197,7 +195,7 @@ def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
     }
 
 
-def _save(config: Config, state: _State, folder: RunFolder, metrics: dict[str, float]) -> None:
+def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[str, float]) -> None:
     """Curves first: a checkpoint never knows of an epoch that the curves do not."""
     chosen = metrics.get(f"{config.run.select}/top1", metrics["test/top1"])
     improved = chosen > state.best

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ValidationError
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 
-__all__ = ["Resolved", "field_names", "load_yaml", "preset_names", "preset_path", "resolve"]
+__all__ = ["MAIN_FIELD", "Resolved", "field_names", "load_yaml", "preset_names", "preset_path", "resolve"]
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
 # A section given as a plain word means this field of it: `method=famus`, `noise=symmetric`.
-_MAIN_FIELD = {
+MAIN_FIELD = {
     "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
 }  # fmt: skip
 
@@ -148,8 +148,8 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section, content in layer.items():
         if isinstance(content, Mapping):
             yield from ((f"{section}.{key}", value) for key, value in content.items())
-        elif section in _MAIN_FIELD:
-            yield f"{section}.{_MAIN_FIELD[section]}", content
+        elif section in MAIN_FIELD:
+            yield f"{section}.{MAIN_FIELD[section]}", content
         elif content is not None or section not in Config.model_fields:
             yield section, content
 

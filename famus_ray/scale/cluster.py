@@ -12,14 +12,7 @@ from contextlib import contextmanager
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import UserError
 
-__all__ = ["WORKER_ENVIRONMENT", "available_cpus", "cluster", "trials_at_once"]
-
-# glibc gives big buffers back to the system and faults them in again at every step, which on
-# virtual machines costs more than the arithmetic: keep them.
-WORKER_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**34),
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-}
+__all__ = ["available_cpus", "cluster", "trials_at_once"]
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -45,8 +38,8 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
     Raises:
         UserError: no cluster answers at the address.
     """
-    os.environ.update({k: os.environ.get(k, v) for k, v in (_QUIET | WORKER_ENVIRONMENT).items()})
-    # Raylets and workers inherit the environment, but this process allocates as before.
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     import ray
 
@@ -65,7 +58,6 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
         else:
             ray.init(
                 address=scale.address,
-                runtime_env={"env_vars": WORKER_ENVIRONMENT},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )

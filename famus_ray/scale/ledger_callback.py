@@ -22,6 +22,10 @@ class LedgerCallback(tune.Callback):  # type: ignore[misc]
         self._on_trial = on_trial
         self._numbers: dict[str, int] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks into its snapshots; what watches from outside stays out."""
+        return {**self.__dict__, "_on_trial": _nobody}
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id in self._numbers:
             return
@@ -55,3 +59,7 @@ class LedgerCallback(tune.Callback):  # type: ignore[misc]
         self._on_trial(
             TrialNews(event, number, trial.trial_id, last.get("epoch", 0), last.get("value"), error)
         )
+
+
+def _nobody(news: TrialNews) -> None:
+    del news

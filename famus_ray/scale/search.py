@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from famus_ray.config.schema import StudyConfig
-from famus_ray.scale.space import Space
+from famus_ray.config.space import Space
 
 __all__ = ["Searcher"]
 

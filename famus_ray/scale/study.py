@@ -13,7 +13,7 @@ from famus_ray.files import write_text
 from famus_ray.ledger import trials_table
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.cluster import cluster, trials_at_once
-from famus_ray.scale.space import Space
+from famus_ray.config.space import Space
 from famus_ray.tables import TRIALS, write_table
 
 __all__ = ["OnTrial", "TrialNews", "new_study_path", "run_study"]

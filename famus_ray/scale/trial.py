@@ -14,6 +14,7 @@ from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.loop import EpochReport, epochs
+from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
 
 __all__ = ["RunTrial", "trial_config"]
@@ -29,6 +30,7 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
         self._base = base
         self._folder = Path(folder)
         self._data: tuple[tuple[Any, ...], Dataset] | None = None
+        keep_freed_memory()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

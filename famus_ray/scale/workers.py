@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from famus_ray.config.schema import Config
-from famus_ray.errors import UserError
-from famus_ray.loop import Diverged, EpochReport, epochs
+from famus_ray.errors import Diverged, UserError
+from famus_ray.loop import EpochReport, epochs
+from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.cluster import cluster, trials_at_once
 from famus_ray.tables import CURVES, read_table
@@ -56,7 +57,7 @@ def _fit(config: Config, path: Path, retries: int) -> None:
             resources_per_worker=per_worker,
         ),
         run_config=RunConfig(
-            name=path.name,
+            name=f"attempt-{len(list((path / 'ray').glob('attempt-*'))) + 1}",
             storage_path=str((path / "ray").absolute()),
             failure_config=FailureConfig(max_failures=retries, controller_failure_limit=2),
         ),
@@ -79,6 +80,7 @@ def _worker(settings: dict[str, Any]) -> None:
     import torch
 
     config = Config.model_validate(settings["config"])
+    keep_freed_memory()
     torch.set_num_threads(config.run.threads or max(1, int(config.scale.cpus_per_worker)))
     for report in epochs(config, RunFolder(Path(settings["path"]))):
         ray.train.report({"epoch": report.epoch})

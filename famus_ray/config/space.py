@@ -25,6 +25,7 @@ from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
 __all__ = ["Space", "load_space", "space_names", "space_path"]
@@ -51,8 +52,10 @@ class _Float(_Entry):
         _check_range(self.low, self.high, self.log, self.step)
         return self
 
-    def suggest(self, trial: Trial, name: str) -> Any:
-        return trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step)
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def ends(self) -> list[Any]:
         return [self.low, self.high]
@@ -70,8 +73,10 @@ class _Int(_Entry):
         _check_range(self.low, self.high, self.log, None if self.step == 1 else self.step)
         return self
 
-    def suggest(self, trial: Trial, name: str) -> Any:
-        return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step)
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def ends(self) -> list[Any]:
         return [self.low, self.high]
@@ -87,10 +92,13 @@ class _Choice(_Entry):
             raise ValueError(f"values = {self.values}: the same one twice")
         return self
 
-    def suggest(self, trial: Trial, name: str) -> Any:
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import CategoricalDistribution
+
         # Optuna's categories are scalars: a list travels as its JSON text.
-        scalars = [json.dumps(v) if isinstance(v, list) else v for v in self.values]
-        return trial.suggest_categorical(name, scalars)
+        return CategoricalDistribution(
+            [json.dumps(v) if isinstance(v, list) else v for v in self.values]
+        )
 
     def ends(self) -> list[Any]:
         return self.values
@@ -134,7 +142,7 @@ class Space:
         for name in self._order:
             entry = self.entries[name]
             if all(_matches(chosen[key], wanted) for key, wanted in entry.when.items()):
-                chosen[name] = entry.suggest(trial, name)
+                chosen[name] = _suggest(trial, name, entry.distribution())
         return {}
 
     def describe(self) -> Iterator[tuple[str, str, str]]:
@@ -145,6 +153,20 @@ class Space:
             else:
                 span = f"{entry.low} … {entry.high}{' (log)' if entry.log else ''}"
             yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high, log, step = (
+        distribution.low, distribution.high, distribution.log, distribution.step,
+    )  # fmt: skip
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, int(low), int(high), log=log, step=int(step or 1))
+    return trial.suggest_float(name, low, high, log=log, step=step)
 
 
 def space_names() -> list[str]:

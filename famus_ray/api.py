@@ -1,0 +1,120 @@
+"""Training and tuning from Python: what the commands do, as two functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from famus_ray.config.resolve import resolve
+from famus_ray.config.schema import Config
+from famus_ray.loop import EpochReport, OnStep, epochs
+from famus_ray.memory import keep_freed_memory
+from famus_ray.reading.folders import RunSummary, load_curves, summarise
+from famus_ray.run_folder import RunFolder, new_run_path
+
+__all__ = ["RunResult", "StudyResult", "run_config", "train", "tune"]
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder, its config, and what it came to."""
+
+    path: Path
+    config: Config
+    summary: RunSummary
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study.
+
+    Attributes:
+        path: its folder; `load_trials(path)` gives the table.
+        best_settings: of the trial with the highest value, by dotted key.
+        best_value: that value, a share in [0, 1].
+    """
+
+    path: Path
+    best_settings: dict[str, Any]
+    best_value: float
+
+
+def train(
+    preset: str | Path = "digits", *overrides: str, resume: bool = False, **sections: Any
+) -> RunResult:
+    """One run, finished: `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`.
+
+    Args:
+        preset: a preset's name or a YAML file.
+        overrides: `section.key=value`.
+        resume: go on in the run's folder from its last checkpoint.
+        sections: sections of the config as mappings, or their main field as a word.
+
+    Raises:
+        UserError: every problem of the settings at once, or data that are missing.
+    """
+    config = resolve(preset, overrides, sections).config
+    return run_config(config, new_run_path(config, resume=resume), resume=resume)
+
+
+def run_config(
+    config: Config,
+    path: Path,
+    *,
+    resume: bool = False,
+    on_epoch: OnEpoch = lambda report: None,
+    on_step: OnStep = lambda epoch, step, steps: None,
+) -> RunResult:
+    """Train `config` in the folder `path`: here, or in Ray Train where the config asks for
+    several workers or names a cluster.
+
+    Raises:
+        UserError: settings or data that do not fit, or another run than the one to resume.
+        Diverged: a loss that is not finite.
+    """
+    folder = RunFolder(path)
+    if resume:
+        folder.check_same(config)
+    if config.scale.workers > 1 or config.scale.address is not None:
+        from famus_ray.scale.workers import train_on_workers
+
+        train_on_workers(config, path, on_epoch)
+    else:
+        import torch
+
+        keep_freed_memory()
+        if config.run.threads is not None:
+            torch.set_num_threads(config.run.threads)
+        for report in epochs(config, folder, on_step=on_step):
+            on_epoch(report)
+    return RunResult(path, config, summarise(load_curves(path), config.run.select))
+
+
+def tune(space: str | Path, *overrides: str, trials: int | None = None) -> StudyResult:
+    """A finished study of a search space, by its name or its YAML file.
+
+    Args:
+        space: `famus`, or a path such as `search_spaces/famus.yaml`.
+        overrides: `section.key=value`, over the space's preset and settings.
+        trials: how many; `study.trials` when left out.
+
+    Raises:
+        UserError: problems of the space or the settings, or no trial that came to a value.
+    """
+    from famus_ray.errors import UserError
+    from famus_ray.reading.trials import best_trial
+    from famus_ray.config.space import load_space
+    from famus_ray.scale.study import new_study_path, run_study
+
+    more = () if trials is None else (f"study.trials={trials}",)
+    loaded = load_space(str(space), (*overrides, *more))
+    path = new_study_path(loaded)
+    run_study(loaded, path)
+    best = best_trial(path)
+    if best is None:
+        raise UserError(f"{path}: every trial failed; `famus-ray trials {path}` shows why")
+    return StudyResult(path, best.settings, best.value)

@@ -1,0 +1,202 @@
+"""What the commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from famus_ray.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from famus_ray.api import RunResult
+    from famus_ray.bench.step import BenchRow
+    from famus_ray.config.resolve import Resolved
+    from famus_ray.config.space import Space
+    from famus_ray.demo import DemoResult
+
+__all__ = [
+    "interruptible",
+    "say",
+    "show_bench",
+    "show_config",
+    "show_demo",
+    "show_run",
+    "show_space",
+    "show_study",
+    "show_trials",
+]
+
+
+def say(message: str) -> None:
+    """Tell a person, on standard error, where JSON on standard output stays clean."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def interruptible(what_next: str) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to go on, and exit code 1."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"\ninterrupted; {what_next}")
+        sys.exit(1)
+
+
+def show_config(resolved: Resolved, as_json: bool) -> None:
+    """Every setting, and where each value came from."""
+    if as_json:
+        content = {"config": resolved.config.model_dump(mode="json"), "sources": resolved.sources}
+        print(json.dumps(content, indent=2))
+        return
+    from famus_ray.estimate import describe_cost
+    from famus_ray.run_folder import config_text
+
+    print(config_text(resolved.config, resolved.sources), end="")
+    print(describe_cost(resolved.config))
+
+
+def show_space(space: Space, as_json: bool) -> None:
+    """The settings that are searched, and how much would run."""
+    config = space.base.config
+    most = config.study.trials * config.schedule.epochs
+    if as_json:
+        rows = [dict(zip(("setting", "range", "when"), r, strict=True)) for r in space.describe()]
+        print(json.dumps({"trials": config.study.trials, "most_epochs": most, "space": rows}))
+        return
+    _print_table(("setting", "range", "only when"), list(space.describe()))
+    print(
+        f"{config.study.trials} trials of at most {config.schedule.epochs} epochs: "
+        f"at most {most} epochs, pruned from epoch {config.study.grace_epochs} on"
+    )
+
+
+def show_run(result: RunResult, as_json: bool) -> None:
+    """What a run came to, where it is, and what to do next."""
+    s = result.summary
+    if as_json:
+        print(json.dumps({"path": str(result.path), **vars(s)}))
+        return
+    print(
+        f"test accuracy: {s.best:.2%} at epoch {s.best_epoch} (best {s.selected_on}), "
+        f"{s.last10:.2%} mean of the last {min(10, s.epochs)} epochs"
+    )
+    print(f"{result.path}\nnext: famus-ray report {result.path}")
+
+
+def show_study(path: Path, as_json: bool) -> None:
+    """The best trials, and what to do next."""
+    from famus_ray.reading.folders import load_trials
+    from famus_ray.reading.trials import best_trial
+
+    best = best_trial(path)
+    counts = load_trials(path)["state"].value_counts().to_dict()
+    if as_json:
+        found = None if best is None else vars(best)
+        print(json.dumps({"path": str(path), "best": found, "states": counts}))
+    else:
+        print("  ".join(f"{count} {state}" for state, count in counts.items()))
+        if best is not None:
+            settings = " ".join(f"{key}={_short(value)}" for key, value in best.settings.items())
+            print(f"best: trial {best.number}, {best.value:.4f}\n  {settings}")
+        print(f"{path}\nnext: famus-ray trials {path}; famus-ray report {path}")
+    if best is None:
+        say(f"famus-ray: every trial failed; `famus-ray trials {path} --json` shows why")
+        sys.exit(1)
+
+
+def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
+    """The trials on screen, as JSON, or in a CSV or Parquet file."""
+    if to is not None:
+        _write_frame(trials, to)
+        print(to)
+    elif as_json:
+        print(trials.to_json(orient="records", date_format="iso"))
+    else:
+        from famus_ray.ledger import PARAMETER
+
+        settings = [c for c in trials if str(c).startswith(PARAMETER)]
+        columns = ["trial", "state", "value", "epochs", "seconds", *settings]
+        rows = trials[columns].astype(object).where(trials[columns].notna(), "")
+        names = [str(c).removeprefix(PARAMETER) for c in columns]
+        _print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])
+
+
+def show_demo(result: DemoResult, as_json: bool) -> None:
+    """The comparison, the paths, and the next commands."""
+    records = result.table.to_dict("records")
+    paths = {"study": result.study, "model": result.model, "report": result.report}
+    if as_json:
+        best = {"trial": result.best.number, "value": result.best.value, **result.best.settings}
+        content = {"methods": records, "best": best, "seconds": round(result.seconds, 1)}
+        print(json.dumps({**content, **{k: str(v) for k, v in paths.items()}}))
+        return
+    rows = [
+        [
+            str(row["method"]),
+            f"{row['last10']:.2%} ± {row['last10_std']:.2%}",
+            f"{row['best']:.2%} ± {row['best_std']:.2%}",
+            f"{row['seconds_per_step'] * 1000:.1f}",
+        ]
+        for row in records
+    ]
+    print(f"\nTest accuracy, mean ± standard deviation of {records[0]['seeds']} seeds:")
+    _print_table(("method", "last 10 epochs", "best epoch", "ms per step"), rows)
+    print(f"\nstudy   {result.study}\nmodel   {result.model}\nreport  {result.report}")
+    print(
+        f"\ndone in {result.seconds:.0f} s; next:\n"
+        f"  famus-ray trials {result.study}\n"
+        f"  famus-ray tune famus noise.rate=0.6 --trials 20\n"
+        f"  famus-ray train digits method=mwnet --dry-run"
+    )
+
+
+def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
+    """The benchmark's rows."""
+    if as_json:
+        print(json.dumps({"rows": [vars(row) for row in rows]}))
+        return
+    names = ("network", "batch", "method", "engine", "scope", "ms", "x plain", "memory x plain")
+    cells = [
+        [
+            row.network, str(row.batch), row.method, row.engine, row.scope,
+            f"{row.ms:.1f}", f"{row.times_plain:.2f}", f"{row.memory_times_plain:.2f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    _print_table(names, cells)
+    print(f"on {rows[0].device}")
+
+
+def _write_frame(frame: pd.DataFrame, to: Path) -> None:
+    from famus_ray.files import replaced
+
+    writers = {".csv": frame.to_csv, ".parquet": frame.to_parquet}
+    if to.suffix not in writers:
+        raise UserError(f"--to {to}: must end in .csv or .parquet")
+    with replaced(to) as temporary:
+        writers[to.suffix](temporary, index=False)
+
+
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)  # never cut what goes into a file or a pipe
+    console.print(table)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

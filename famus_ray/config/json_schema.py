@@ -1,0 +1,24 @@
+"""The JSON Schema of a preset, so that editors complete keys and show what they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from famus_ray.config.schema import Config
+
+__all__ = ["json_schema"]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a preset's YAML; `method: famus` short forms included."""
+    from famus_ray.config.resolve import MAIN_FIELD
+
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "famus_ray settings"
+    for section, field in MAIN_FIELD.items():
+        properties = schema["properties"][section]
+        definition = schema["$defs"][properties["$ref"].rpartition("/")[2]]
+        short = {k: v for k, v in definition["properties"][field].items() if k != "default"}
+        schema["properties"][section] = {"anyOf": [properties, short]}
+    return schema

@@ -1,0 +1,136 @@
+"""The figures of a report, as plotly figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from famus_ray.ledger import PARAMETER
+
+__all__ = [
+    "COLOURS",
+    "comparison_figure",
+    "curves_figure",
+    "importance_figure",
+    "samples_figure",
+    "slices_figure",
+    "trial_curves_figure",
+]
+
+COLOURS = {"famus": "#0b7a75", "mwnet": "#d97b29", "ce": "#7a7f87"}
+_STATE = {"completed": "#0b7a75", "pruned": "#b9c2c9", "failed": "#c0392b", "interrupted": "#d9a529"}
+_LAYOUT = {
+    "template": "plotly_white",
+    "font": {"family": "system-ui, sans-serif", "size": 13},
+    "margin": {"l": 60, "r": 20, "t": 16, "b": 48},
+    "legend": {"orientation": "h", "y": -0.22},
+    "height": 380,
+}
+
+
+def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str) -> go.Figure:
+    """The metric over epochs, one line a trial; the best one stands out."""
+    figure = _figure("epoch", metric)
+    best = trials["value"].idxmax() if trials["value"].notna().any() else None
+    shown: set[str] = set()
+    for index, row in trials.iterrows():
+        rows = curves[(curves["trial"] == row["trial"]) & (curves["metric"] == metric)]
+        name = "best trial" if index == best else str(row["state"])
+        figure.add_scatter(
+            x=rows["epoch"],
+            y=rows["value"],
+            mode="lines+markers",
+            marker={"size": 4},
+            line={"width": 3.5 if index == best else 1.5, "color": _line_colour(row, index == best)},
+            name=name,
+            legendgroup=name,
+            showlegend=name not in shown,
+            hovertemplate=f"trial {row['trial']}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        )
+        shown.add(name)
+    return figure
+
+
+def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
+    """Mean over seeds of each method, in a band of one standard deviation."""
+    figure = _figure("epoch", metric)
+    for method, rows in curves.groupby("method"):
+        over_seeds = rows.groupby("epoch")["value"].agg(["mean", "std"]).fillna(0.0).reset_index()
+        low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
+        colour = COLOURS.get(str(method), "#444444")
+        figure.add_scatter(
+            x=[*over_seeds["epoch"], *over_seeds["epoch"][::-1]],
+            y=[*high, *low[::-1]],
+            fill="toself",
+            fillcolor=_faint(colour),
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=over_seeds["epoch"], y=over_seeds["mean"], name=str(method),
+            line={"width": 3, "color": colour},
+        )  # fmt: skip
+    return figure
+
+
+def importance_figure(shares: pd.Series) -> go.Figure:
+    """One bar a setting: its share of the variance."""
+    figure = _figure("share of the variance", "")
+    ordered = shares[::-1]
+    figure.add_bar(x=ordered, y=ordered.index, orientation="h", marker_color="#0b7a75")
+    return figure.update_layout(margin={"l": 150, "r": 20, "t": 16, "b": 48})
+
+
+def slices_figure(trials: pd.DataFrame, setting: str) -> go.Figure:
+    """The value of each trial over one setting, coloured by state."""
+    figure = _figure(setting, "value")
+    numbers = pd.to_numeric(trials[PARAMETER + setting], errors="coerce")
+    for state, rows in trials.groupby("state"):
+        figure.add_scatter(
+            x=rows[PARAMETER + setting].astype(str if numbers.isna().all() else float),
+            y=rows["value"],
+            mode="markers",
+            marker={"size": 9, "color": _STATE.get(str(state), "#444444")},
+            name=str(state),
+            customdata=rows["trial"],
+            hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
+        )
+    positive = numbers.dropna()
+    if len(positive) and positive.min() > 0 and positive.max() / positive.min() > 30:
+        figure.update_xaxes(type="log")
+    return figure.update_layout(height=280)
+
+
+def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
+    """One quantity of a single run on each split, over epochs."""
+    figure = _figure("epoch", quantity)
+    for metric, rows in curves.groupby("metric"):
+        if str(metric).endswith(f"/{quantity}"):
+            name = str(metric).removesuffix(f"/{quantity}")
+            figure.add_scatter(x=rows["epoch"], y=rows["value"], name=name, line={"width": 2.5})
+    return figure
+
+
+def samples_figure(samples: pd.DataFrame, column: str) -> go.Figure:
+    """Histograms of a column over examples with right and with wrong labels."""
+    figure = _figure(column, "examples")
+    right = samples["label"] == samples["true_label"]
+    for name, chosen, colour in (("right label", right, "#0b7a75"), ("wrong label", ~right, "#c0392b")):
+        figure.add_histogram(
+            x=samples.loc[chosen, column], name=name, nbinsx=40, opacity=0.65, marker_color=colour
+        )
+    return figure.update_layout(barmode="overlay")
+
+
+def _figure(x: str, y: str) -> go.Figure:
+    return go.Figure(layout={**_LAYOUT, "xaxis": {"title": x}, "yaxis": {"title": y}})
+
+
+def _line_colour(row: pd.Series, is_best: bool) -> str:
+    return "#d97b29" if is_best else _STATE.get(str(row["state"]), "#444444")
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"

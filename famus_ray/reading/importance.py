@@ -1,0 +1,77 @@
+"""How much each searched setting matters to a study's value."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import optuna
+import pandas as pd
+from optuna.trial import TrialState, create_trial
+
+from famus_ray.config.space import load_space
+from famus_ray.ledger import PARAMETER
+from famus_ray.reading.trials import settings_of
+
+__all__ = ["FEWEST_TRIALS", "optuna_study", "parameter_importance"]
+
+FEWEST_TRIALS = 4  # completed ones; with fewer a share of the variance means nothing
+
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+def optuna_study(trials: pd.DataFrame, space_file: Path) -> optuna.Study:
+    """An Optuna study, in memory, rebuilt from the table of trials: for its plots and analyses.
+
+    States are as in the table, which Ray Tune's own record does not keep.
+    """
+    entries = load_space(str(space_file)).entries
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for _, row in trials.iterrows():
+        state = _STATES.get(str(row["state"]))
+        if state is None:
+            continue
+        settings = settings_of(row)
+        value = None if pd.isna(row["value"]) else float(row["value"])
+        study.add_trial(
+            create_trial(
+                state=state,
+                params=settings,
+                distributions={name: entries[name].distribution() for name in settings},
+                value=value if state is TrialState.COMPLETE else None,
+                intermediate_values={} if value is None else {int(row["epochs"]): value},
+            )
+        )
+    return study
+
+
+def parameter_importance(trials: pd.DataFrame, space_file: Path, seed: int = 0) -> pd.Series:
+    """Share of the variance of the value that each setting explains (fANOVA), largest first.
+
+    Computed from completed trials over the settings that all of them have; empty with fewer
+    than `FEWEST_TRIALS` of them, or where all came to the same value.
+    """
+    completed = trials[trials["state"] == "completed"]
+    nothing = pd.Series(dtype=float)
+    if len(completed) < FEWEST_TRIALS or completed["value"].nunique() < 2:
+        return nothing
+    names = [c.removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
+    always = [n for n in names if completed[PARAMETER + n].notna().all()]
+    varied = [n for n in always if completed[PARAMETER + n].nunique() > 1]
+    if not varied:
+        return nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = optuna.importance.get_param_importances(
+            optuna_study(completed, space_file),
+            evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed),
+            params=varied,
+        )
+    shares = pd.Series(found, dtype=float)
+    return shares[shares.map(math.isfinite)].sort_values(ascending=False)

@@ -1,0 +1,108 @@
+"""The report of a run or a study: one HTML file that works offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+
+from famus_ray.files import write_text
+from famus_ray.ledger import PARAMETER
+from famus_ray.reading import figures
+from famus_ray.reading.folders import find_folder, load_curves, load_samples, load_trials, summarise
+from famus_ray.reading.importance import FEWEST_TRIALS, parameter_importance
+from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
+from famus_ray.reading.trials import best_trial
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write `report.html` into the folder of a run or study; its path.
+
+    Raises:
+        UserError: not such a folder, or nothing in it to report yet.
+    """
+    path = find_folder(folder)
+    content = _study(path) if (path / "ledger.jsonl").is_file() else _run(path)
+    environment = Environment(
+        loader=PackageLoader("famus_ray.reading", "templates"), autoescape=select_autoescape(["html.j2"])
+    )
+    page = environment.get_template("report.html.j2").render(
+        name=path.name,
+        manifest=json.loads((path / "manifest.json").read_text(encoding="utf-8")),
+        config=yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")),
+        config_text=(path / "config.yaml").read_text(encoding="utf-8"),
+        plotly=Markup(_plotly_source()),  # noqa: S704 - plotly's own script
+        **content,
+    )
+    write_text(path / "report.html", page)
+    return path / "report.html"
+
+
+def _study(path: Path) -> dict[str, Any]:
+    trials = load_trials(path)
+    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    metric = config["study"]["metric"]
+    shares = parameter_importance(trials, path / "space.yaml")
+    retrained = load_retrained(path)
+    best = best_trial(path)
+    settings = [c.removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
+    by_importance = [*shares.index, *(s for s in settings if s not in shares.index)]
+    return {
+        "kind": "study",
+        "metric": metric,
+        "best": best,
+        "counts": trials["state"].value_counts().to_dict(),
+        "settings": settings,
+        "trials": _records(trials.sort_values("value", ascending=False)),
+        "curves": _html(figures.trial_curves_figure(load_curves(path), trials, metric)),
+        "importance": _html(figures.importance_figure(shares)) if len(shares) else None,
+        "fewest": FEWEST_TRIALS,
+        "slices": [_html(figures.slices_figure(trials, s)) for s in by_importance[:4]],
+        "comparison": _records(comparison(retrained)) if len(retrained) else [],
+        "comparison_figure": _html(
+            figures.comparison_figure(retrained_curves(path, "test/top1"), "test/top1")
+        )
+        if len(retrained)
+        else None,
+    }
+
+
+def _run(path: Path) -> dict[str, Any]:
+    curves = load_curves(path)
+    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    samples = load_samples(path) if (path / "samples.parquet").is_file() else None
+    histograms = []
+    if samples is not None and (samples["label"] != samples["true_label"]).any():
+        columns = [c for c in ("p_clean", "weight") if samples[c].notna().any()]
+        histograms = [_html(figures.samples_figure(samples, c)) for c in columns]
+    return {
+        "kind": "run",
+        "summary": summarise(curves, config["run"]["select"]),
+        "curves": _html(figures.curves_figure(curves, "top1")),
+        "losses": _html(figures.curves_figure(curves, "loss")),
+        "histograms": histograms,
+    }
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    gaps_as_none = frame.astype(object).where(frame.notna(), None)
+    return [{str(k): v for k, v in row.items()} for row in gaps_as_none.to_dict("records")]
+
+
+def _html(figure: Any) -> Markup:
+    html = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    return Markup(html)  # noqa: S704 - plotly escapes what it shows
+
+
+def _plotly_source() -> str:
+    from plotly.offline import get_plotlyjs
+
+    source: str = get_plotlyjs()
+    return source

@@ -1,0 +1,46 @@
+"""Several runs at once, as Ray tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ray
+
+from famus_ray.api import run_config
+from famus_ray.config.schema import Config
+from famus_ray.scale.cluster import cluster, trials_at_once
+
+__all__ = ["train_many"]
+
+
+def train_many(
+    runs: Sequence[tuple[Config, Path]], on_done: Callable[[Path], None] = lambda path: None
+) -> None:
+    """Train each config in its folder, as many at a time as the cluster holds.
+
+    Every config is of one worker and without an address of its own; `on_done` hears of
+    each folder as it ends. A run that fails ends all.
+    """
+    scale = runs[0][0].scale
+    with cluster(scale) as resources:
+        trials_at_once(scale, resources, None)
+        task = ray.remote(_train).options(
+            num_cpus=scale.cpus_per_worker, num_gpus=scale.gpus_per_worker, max_retries=2
+        )
+        waiting = {
+            task.remote(config.model_dump(mode="json"), str(path.absolute())): path
+            for config, path in runs
+        }
+        while waiting:
+            (done,), _ = ray.wait(list(waiting))
+            ray.get(done)
+            on_done(waiting.pop(done))
+
+
+def _train(config: dict[str, object], path: str) -> None:
+    import torch
+
+    parsed = Config.model_validate(config)
+    torch.set_num_threads(parsed.run.threads or max(1, int(parsed.scale.cpus_per_worker)))
+    run_config(parsed, Path(path))
