@@ -46,7 +46,9 @@ class StudyResult:
 def train(
     preset: str | Path = "digits", *overrides: str, resume: bool = False, **sections: Any
 ) -> RunResult:
-    """One run, finished: `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`.
+    """One run, finished.
+
+    `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`
 
     Args:
         preset: a preset's name or a YAML file.
@@ -105,9 +107,9 @@ def tune(space: str | Path, *overrides: str, trials: int | None = None) -> Study
     Raises:
         UserError: problems of the space or the settings, or no trial that came to a value.
     """
+    from famus_ray.config.space import load_space
     from famus_ray.errors import UserError
     from famus_ray.reading.trials import best_trial
-    from famus_ray.config.space import load_space
     from famus_ray.scale.study import new_study_path, run_study
 
     more = () if trials is None else (f"study.trials={trials}",)

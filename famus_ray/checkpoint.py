@@ -34,7 +34,8 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
     if state.get("version") != _VERSION:
         raise UserError(f"{path}: version {state.get('version')}, this famus_ray reads {_VERSION}")
     return state

@@ -28,7 +28,7 @@ app.add_typer(spaces_app, name="spaces")
 app.add_typer(bench_app, name="bench")
 
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, such as meta.lr=1e-3.")
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as meta.lr=1e-3.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")]
@@ -66,7 +66,7 @@ def train(
     overrides: Overrides = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Data-parallel workers.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -137,7 +137,7 @@ def tune(
 @app.command()
 def trials(
     name: Name,
-    to: Annotated[Path | None, typer.Option("--to", help="Write to FILE.csv or FILE.parquet.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="A .csv or .parquet file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """The table of a study's trials, the best first."""
@@ -228,4 +228,3 @@ def bench_step(
 
 def _print_names(names: list[str], as_json: bool) -> None:
     print(json.dumps(names) if as_json else "\n".join(names))
-

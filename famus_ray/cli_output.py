@@ -179,11 +179,13 @@ def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
 def _write_frame(frame: pd.DataFrame, to: Path) -> None:
     from famus_ray.files import replaced
 
-    writers = {".csv": frame.to_csv, ".parquet": frame.to_parquet}
-    if to.suffix not in writers:
+    if to.suffix not in (".csv", ".parquet"):
         raise UserError(f"--to {to}: must end in .csv or .parquet")
     with replaced(to) as temporary:
-        writers[to.suffix](temporary, index=False)
+        if to.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
 
 
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

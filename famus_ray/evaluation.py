@@ -48,7 +48,12 @@ def evaluate(model: nn.Module, data: Dataset, split: Split) -> dict[str, float]:
 
 @torch.no_grad()
 def judge_samples(
-    model: nn.Module, data: Dataset, head: nn.Module, division: DivisionConfig, epoch: int, seed: int
+    model: nn.Module,
+    data: Dataset,
+    head: nn.Module,
+    division: DivisionConfig,
+    epoch: int,
+    seed: int,
 ) -> pd.DataFrame:
     """One row a training example, `tables.SAMPLES`: its loss, p(clean), weight, prediction.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -45,9 +44,7 @@ class _Bar:
     def __enter__(self) -> None:
         self._progress.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
     def show(self, completed: float, news: str) -> None:
@@ -57,7 +54,8 @@ class _Bar:
         due = now - self._last_line > _SECONDS_BETWEEN_LINES or completed >= self._total
         if not self.live and due and completed == int(completed):
             self._last_line = now
-            self.console.print(f"{self._label} {completed:.0f}/{self._total}  {news}", highlight=False)
+            line = f"{self._label} {completed:.0f}/{self._total}  {news}"
+            self.console.print(line, highlight=False, soft_wrap=True)
 
 
 class EpochProgress(_Bar):

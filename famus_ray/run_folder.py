@@ -137,7 +137,16 @@ def _plain_float(value: Any) -> str | None:
 
 
 def _manifest(config: Config, data: Dataset) -> dict[str, Any]:
-    packages = ("famus-ray", "torch", "torchvision", "timm", "ray", "optuna", "scikit-learn", "numpy")
+    packages = (
+        "famus-ray",
+        "torch",
+        "torchvision",
+        "timm",
+        "ray",
+        "optuna",
+        "scikit-learn",
+        "numpy",
+    )
     corrupted = (data.train.labels != data.train.true_labels).float().mean().item()
     cuda = torch.cuda.is_available()
     return {

@@ -59,7 +59,7 @@ SAMPLES = Table(
         "prediction": ("int64", "", "the class with the highest probability"),
         "loss": ("float64", "nats", "cross-entropy of the label, in evaluation mode"),
         "p_clean": ("float64", "", "probability that the label is right, from the mixture"),
-        "weight": ("float64", "", "weight in (0, 1) before normalisation; empty without a meta model"),
+        "weight": ("float64", "", "in (0, 1), before normalisation; empty without a meta model"),
     },
 )
 TRIALS = Table(

@@ -17,7 +17,15 @@ from pydantic import BaseModel, ValidationError
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 
-__all__ = ["MAIN_FIELD", "Resolved", "field_names", "load_yaml", "preset_names", "preset_path", "resolve"]
+__all__ = [
+    "MAIN_FIELD",
+    "Resolved",
+    "field_names",
+    "load_yaml",
+    "preset_names",
+    "preset_path",
+    "resolve",
+]
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-
 __all__ = [
     "Config",
     "DataConfig",
@@ -59,9 +58,9 @@ class DataConfig(_Section):
 class NoiseConfig(_Section):
     """Corruption of the training labels; validation, test and meta labels stay true."""
 
-    kind: Literal[
-        "none", "symmetric", "symmetric_per_sample", "symmetric_excl", "asymmetric"
-    ] = "none"
+    kind: Literal["none", "symmetric", "symmetric_per_sample", "symmetric_excl", "asymmetric"] = (
+        "none"
+    )
     """symmetric: exactly int(rate*N) labels redrawn over all classes (DivideMix);
     symmetric_per_sample: each label with probability rate (FaMUS, MW-Net);
     symmetric_excl: as symmetric, never the true class; asymmetric: to a similar class."""

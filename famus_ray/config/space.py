@@ -1,14 +1,14 @@
 """Search spaces: YAML that names settings and their ranges, checked before anything starts.
 
-    about: one line
-    preset: digits
-    settings: {method: famus}
-    space:
-      meta.lr: {type: float, low: 1.0e-4, high: 1.0e-1, log: true}
-      meta.k: {type: int, low: 1, high: 6}
-      meta.grouping: {type: choice, values: [tensor, layer, block]}
-      meta.scope: {type: choice, values: [all, tail], when: {meta.grouping: layer}}
-    points: [{meta.lr: 1.0e-3}]
+about: one line
+preset: digits
+settings: {method: famus}
+space:
+  meta.lr: {type: float, low: 1.0e-4, high: 1.0e-1, log: true}
+  meta.k: {type: int, low: 1, high: 6}
+  meta.grouping: {type: choice, values: [tensor, layer, block]}
+  meta.scope: {type: choice, values: [all, tail], when: {meta.grouping: layer}}
+points: [{meta.lr: 1.0e-3}]
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ __all__ = ["Views", "augment", "draw_views", "normalise"]
 
 @dataclass(frozen=True)
 class Views:
-    """How each example of a batch is seen: crop offsets (B,) in pixels, and mirrored or not (B,)."""
+    """How each example of a batch is seen: crop offsets (B,) in pixels, mirrored or not (B,)."""
 
     top: Tensor
     left: Tensor
@@ -45,14 +45,16 @@ def augment(pixels: Tensor, views: Views | None, padding: int) -> Tensor:
         return pixels
     _, _, height, width = pixels.shape
     device = pixels.device
-    top, left, mirrored = (t.to(device, non_blocking=True) for t in (views.top, views.left, views.mirrored))
+    drawn = (views.top, views.left, views.mirrored)
+    top, left, mirrored = (t.to(device, non_blocking=True) for t in drawn)
     padded = F.pad(pixels, (padding,) * 4)
     rows = top[:, None] + torch.arange(height, device=device)
     columns = torch.arange(width, device=device).expand(len(pixels), width)
     columns = left[:, None] + torch.where(mirrored[:, None], columns.flip(1), columns)
     example = torch.arange(len(pixels), device=device)[:, None, None]
     # Indices around the channel axis put it last; bring it back.
-    return padded[example, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    cropped = padded[example, :, rows[:, :, None], columns[:, None, :]]
+    return cropped.permute(0, 3, 1, 2).contiguous()
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -43,7 +43,8 @@ class Split:
 
     def to(self, device: torch.device) -> Split:
         """The same examples on `device`."""
-        return Split(*(t.to(device) for t in (self.pixels, self.labels, self.true_labels, self.ids)))
+        tensors = (self.pixels, self.labels, self.true_labels, self.ids)
+        return Split(*(tensor.to(device) for tensor in tensors))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,8 @@ def _checked(path: Path, loaded: Any, label_key: str, classes: int) -> dict[str,
         raise UserError(f"{path}: 'data' is {data.dtype}{list(data.shape)}, not uint8[N, 3072]")
     if len(labels) != len(data):
         raise UserError(f"{path}: {len(data)} images and {len(labels)} labels; download it again")
-    if labels.dtype.kind != "i" or (len(labels) and not 0 <= labels.min() <= labels.max() < classes):
+    in_range = labels.dtype.kind == "i" and ((labels >= 0) & (labels < classes)).all()
+    if not in_range:
         raise UserError(f"{path}: '{label_key}' must be whole numbers from 0 to {classes - 1}")
     return {**loaded, label_key: labels.astype(np.int64)}
 

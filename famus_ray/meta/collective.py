@@ -51,7 +51,7 @@ def global_sum(x: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return x
-    summed: Tensor = _GlobalSum.apply(x)  # type: ignore[no-untyped-call]
+    summed: Tensor = _GlobalSum.apply(x)
     return summed
 
 

@@ -90,7 +90,8 @@ class LearnedGates(nn.Module):
         return torch.where(self.always_open_G, torch.ones_like(gates_G), gates_G)
 
     def _pooled(self, group: LayerGroup, grads: Mapping[str, Tensor]) -> Tensor:
-        rows = [grads[name].detach().reshape(_rows(grads[name].shape), -1) for name in group.parameters]
+        tensors = [grads[name].detach() for name in group.parameters]
+        rows = [tensor.reshape(_rows(tensor.shape), -1) for tensor in tensors]
         if self.fidelity == "paper":
             return torch.cat([row.mean(dim=1) for row in rows])
         pooled_P = torch.cat([row.sum(dim=1) for row in rows])

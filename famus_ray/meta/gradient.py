@@ -219,7 +219,9 @@ def _by_double_backward(look: _Lookahead, train_batch: Batch, meta_batch: Batch)
     # theta is reached through it, and is itself straight-through.
     r_G = gates_G.detach().requires_grad_()
     gate_of = {
-        name: r for group, r in zip(look.groups.gated, r_G, strict=True) for name in group.parameters
+        name: r
+        for group, r in zip(look.groups.gated, r_G, strict=True)
+        for name in group.parameters
     }
     moved = {}
     for name in names:

@@ -67,4 +67,5 @@ class LearnedWeights(nn.Module):
         The losses are detached: the weights are no path from the loss to the network.
         """
         raw_B = self.weight_net(losses_B.detach())
-        return raw_B / global_sum(raw_B.sum()).clamp_min(torch.finfo(raw_B.dtype).tiny)
+        weights_B: Tensor = raw_B / global_sum(raw_B.sum()).clamp_min(torch.finfo(raw_B.dtype).tiny)
+        return weights_B

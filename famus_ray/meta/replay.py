@@ -56,7 +56,7 @@ class ForwardRecord:
         """Calls made inside reuse the record, in the same order."""
         replaced = [] if self._draws_numbers else self._modules
         for module in replaced:
-            module.forward = self._replayed(module)  # type: ignore[method-assign]
+            module.forward = self._replayed(module)
         try:
             with self.same_numbers():
                 yield

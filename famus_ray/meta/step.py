@@ -129,7 +129,7 @@ class MetaStep:
             regulariser = sparsity_loss(gates_G, self.expected_open, self.fidelity)
             loss = loss + self.sparsity_weight * regulariser
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class MetaStep:
 def _descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
     """One optimiser step on this process's share of the loss; the share, detached."""
     optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     all_reduce_sum_([p.grad for p in model.parameters() if p.grad is not None])
     optimiser.step()
     return loss.detach()

@@ -40,7 +40,8 @@ class PreActBlock(nn.Module):
         out = F.relu(self.bn1(x))
         shortcut = x if self.shortcut is None else self.shortcut(out)
         out = self.conv2(F.relu(self.bn2(self.conv1(out))))
-        return out + shortcut
+        result: Tensor = out + shortcut
+        return result
 
 
 class PreActResNet(nn.Module):
@@ -79,4 +80,5 @@ class PreActResNet(nn.Module):
         out = F.relu(self.bn1(self.conv1(x)))
         for stage in self.stages:
             out = self.get_submodule(stage)(out)
-        return self.linear(out.mean(dim=(2, 3)))
+        logits_BC: Tensor = self.linear(out.mean(dim=(2, 3)))
+        return logits_BC

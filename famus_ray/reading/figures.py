@@ -18,7 +18,12 @@ __all__ = [
 ]
 
 COLOURS = {"famus": "#0b7a75", "mwnet": "#d97b29", "ce": "#7a7f87"}
-_STATE = {"completed": "#0b7a75", "pruned": "#b9c2c9", "failed": "#c0392b", "interrupted": "#d9a529"}
+_STATE = {
+    "completed": "#0b7a75",
+    "pruned": "#b9c2c9",
+    "failed": "#c0392b",
+    "interrupted": "#d9a529",
+}
 _LAYOUT = {
     "template": "plotly_white",
     "font": {"family": "system-ui, sans-serif", "size": 13},
@@ -41,7 +46,10 @@ def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str)
             y=rows["value"],
             mode="lines+markers",
             marker={"size": 4},
-            line={"width": 3.5 if index == best else 1.5, "color": _line_colour(row, index == best)},
+            line={
+                "width": 3.5 if index == best else 1.5,
+                "color": _line_colour(row, index == best),
+            },
             name=name,
             legendgroup=name,
             showlegend=name not in shown,
@@ -116,7 +124,10 @@ def samples_figure(samples: pd.DataFrame, column: str) -> go.Figure:
     """Histograms of a column over examples with right and with wrong labels."""
     figure = _figure(column, "examples")
     right = samples["label"] == samples["true_label"]
-    for name, chosen, colour in (("right label", right, "#0b7a75"), ("wrong label", ~right, "#c0392b")):
+    for name, chosen, colour in (
+        ("right label", right, "#0b7a75"),
+        ("wrong label", ~right, "#c0392b"),
+    ):
         figure.add_histogram(
             x=samples.loc[chosen, column], name=name, nbinsx=40, opacity=0.65, marker_color=colour
         )

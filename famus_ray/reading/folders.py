@@ -101,10 +101,10 @@ def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
     """The summary of one run's curves; the best epoch is picked on the split `select`."""
     wide = curves.pivot_table(index="epoch", columns="metric", values="value", sort=True)
     selected_on = select if f"{select}/top1" in wide else "test"
-    best_epoch = int(wide[f"{selected_on}/top1"].idxmax())
+    best_epoch = int(str(wide[f"{selected_on}/top1"].idxmax()))
     test = wide["test/top1"]
     return RunSummary(
-        epochs=int(wide.index.max()),
+        epochs=int(test.index.max()),
         best_epoch=best_epoch,
         best=float(test.loc[best_epoch]),
         last10=float(test.iloc[-10:].mean()),

@@ -61,7 +61,7 @@ def parameter_importance(trials: pd.DataFrame, space_file: Path, seed: int = 0) 
     nothing = pd.Series(dtype=float)
     if len(completed) < FEWEST_TRIALS or completed["value"].nunique() < 2:
         return nothing
-    names = [c.removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
+    names = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
     always = [n for n in names if completed[PARAMETER + n].notna().all()]
     varied = [n for n in always if completed[PARAMETER + n].nunique() > 1]
     if not varied:

@@ -31,7 +31,8 @@ def write_report(folder: str | Path) -> Path:
     path = find_folder(folder)
     content = _study(path) if (path / "ledger.jsonl").is_file() else _run(path)
     environment = Environment(
-        loader=PackageLoader("famus_ray.reading", "templates"), autoescape=select_autoescape(["html.j2"])
+        loader=PackageLoader("famus_ray.reading", "templates"),
+        autoescape=select_autoescape(["html.j2"]),
     )
     page = environment.get_template("report.html.j2").render(
         name=path.name,
@@ -52,7 +53,7 @@ def _study(path: Path) -> dict[str, Any]:
     shares = parameter_importance(trials, path / "space.yaml")
     retrained = load_retrained(path)
     best = best_trial(path)
-    settings = [c.removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
+    settings = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
     by_importance = [*shares.index, *(s for s in settings if s not in shares.index)]
     return {
         "kind": "study",

@@ -33,7 +33,7 @@ def best_trial(study: str | Path) -> BestTrial | None:
     candidates = completed if len(completed) else trials
     if not len(candidates):
         return None
-    row = candidates.loc[candidates["value"].idxmax()]
+    row = candidates.iloc[int(candidates["value"].argmax())]
     return BestTrial(int(row["trial"]), float(row["value"]), settings_of(row))
 
 

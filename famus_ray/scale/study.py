@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from famus_ray.config.schema import Config
+from famus_ray.config.space import Space
 from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import trials_table
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.cluster import cluster, trials_at_once
-from famus_ray.config.space import Space
 from famus_ray.tables import TRIALS, write_table
 
 __all__ = ["OnTrial", "TrialNews", "new_study_path", "run_study"]

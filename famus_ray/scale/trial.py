@@ -30,6 +30,8 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
         self._base = base
         self._folder = Path(folder)
         self._data: tuple[tuple[Any, ...], Dataset] | None = None
+        self._best = float("-inf")
+        self._seconds = 0.0
         keep_freed_memory()
         self._begin(config)
 

@@ -122,4 +122,5 @@ class _following:  # noqa: N801 - reads as a context: `with _following(...)`
             return
         frame = read_table(self._curves, CURVES)
         for epoch, rows in frame.groupby("epoch", sort=True):
-            yield EpochReport(int(str(epoch)), dict(zip(rows["metric"], rows["value"], strict=True)))
+            metrics = dict(zip(rows["metric"], rows["value"], strict=True))
+            yield EpochReport(int(str(epoch)), metrics)
