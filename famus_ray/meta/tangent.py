@@ -16,6 +16,9 @@ from famus_ray.meta.replay import ForwardRecord
 
 __all__ = ["logits_tangent"]
 
+# torch itself scripts some of its forward-mode formulas on first use.
+warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated")
+
 
 def logits_tangent(
     model: nn.Module,

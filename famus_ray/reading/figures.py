@@ -79,7 +79,10 @@ def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
             x=over_seeds["epoch"], y=over_seeds["mean"], name=str(method),
             line={"width": 3, "color": colour},
         )  # fmt: skip
-    return figure
+    settled = curves[curves["epoch"] > curves["epoch"].max() / 4]["value"]
+    return figure.update_yaxes(
+        range=[max(0.0, settled.min() - 0.02), min(1.0, settled.max() + 0.02)]
+    )
 
 
 def importance_figure(shares: pd.Series) -> go.Figure:

@@ -14,9 +14,9 @@ from famus_ray.config.space import load_space
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading.trials import settings_of
 
-__all__ = ["FEWEST_TRIALS", "optuna_study", "parameter_importance"]
+__all__ = ["FEWEST_TRIALS", "comparable_values", "optuna_study", "parameter_importance"]
 
-FEWEST_TRIALS = 4  # completed ones; with fewer a share of the variance means nothing
+FEWEST_TRIALS = 4  # with fewer a share of the variance means nothing
 
 _STATES = {
     "completed": TrialState.COMPLETE,
@@ -51,25 +51,49 @@ def optuna_study(trials: pd.DataFrame, space_file: Path) -> optuna.Study:
     return study
 
 
+def comparable_values(
+    trials: pd.DataFrame, curves: pd.DataFrame, metric: str
+) -> tuple[pd.DataFrame, int]:
+    """The trials with values that may be compared, and the epoch at which they were reached.
+
+    These are the completed trials. With fewer than `FEWEST_TRIALS` of them, all trials
+    that reported, each with its best value up to the last epoch that all of them reached:
+    a pruned trial's final value is from another epoch than the others'.
+    """
+    completed = trials[trials["state"] == "completed"]
+    if len(completed) >= FEWEST_TRIALS:
+        return completed, int(completed["epochs"].max())
+    reported = trials[(trials["epochs"] > 0) & (trials["state"] != "failed")]
+    if reported.empty:
+        return reported, 0
+    epoch = int(reported["epochs"].min())
+    early = curves[(curves["metric"] == metric) & (curves["epoch"] <= epoch)]
+    best = early.groupby("trial")["value"].max()
+    return reported.assign(value=reported["trial"].map(best), state="completed"), epoch
+
+
 def parameter_importance(trials: pd.DataFrame, space_file: Path, seed: int = 0) -> pd.Series:
     """Share of the variance of the value that each setting explains (fANOVA), largest first.
 
-    Computed from completed trials over the settings that all of them have; empty with fewer
-    than `FEWEST_TRIALS` of them, or where all came to the same value.
+    Over the settings that all of the trials have; empty with fewer than `FEWEST_TRIALS`
+    of them, or where all came to the same value.
+
+    Args:
+        trials: `comparable_values`.
+        space_file: the study's space.
     """
-    completed = trials[trials["state"] == "completed"]
     nothing = pd.Series(dtype=float)
-    if len(completed) < FEWEST_TRIALS or completed["value"].nunique() < 2:
+    if len(trials) < FEWEST_TRIALS or trials["value"].nunique() < 2:
         return nothing
     names = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
-    always = [n for n in names if completed[PARAMETER + n].notna().all()]
-    varied = [n for n in always if completed[PARAMETER + n].nunique() > 1]
+    always = [n for n in names if trials[PARAMETER + n].notna().all()]
+    varied = [n for n in always if trials[PARAMETER + n].nunique() > 1]
     if not varied:
         return nothing
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = optuna.importance.get_param_importances(
-            optuna_study(completed, space_file),
+            optuna_study(trials, space_file),
             evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed),
             params=varied,
         )

@@ -15,7 +15,7 @@ from famus_ray.files import write_text
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading import figures
 from famus_ray.reading.folders import find_folder, load_curves, load_samples, load_trials, summarise
-from famus_ray.reading.importance import FEWEST_TRIALS, parameter_importance
+from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
 from famus_ray.reading.trials import best_trial
 
@@ -50,7 +50,9 @@ def _study(path: Path) -> dict[str, Any]:
     trials = load_trials(path)
     config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     metric = config["study"]["metric"]
-    shares = parameter_importance(trials, path / "space.yaml")
+    curves = load_curves(path)
+    comparable, at_epoch = comparable_values(trials, curves, metric)
+    shares = parameter_importance(comparable, path / "space.yaml")
     retrained = load_retrained(path)
     best = best_trial(path)
     settings = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
@@ -62,9 +64,11 @@ def _study(path: Path) -> dict[str, Any]:
         "counts": trials["state"].value_counts().to_dict(),
         "settings": settings,
         "trials": _records(trials.sort_values("value", ascending=False)),
-        "curves": _html(figures.trial_curves_figure(load_curves(path), trials, metric)),
+        "curves": _html(figures.trial_curves_figure(curves, trials, metric)),
         "importance": _html(figures.importance_figure(shares)) if len(shares) else None,
         "fewest": FEWEST_TRIALS,
+        "at_epoch": at_epoch,
+        "compared": len(comparable),
         "slices": [_html(figures.slices_figure(trials, s)) for s in by_importance[:4]],
         "comparison": _records(comparison(retrained)) if len(retrained) else [],
         "comparison_figure": _html(
@@ -98,7 +102,11 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _html(figure: Any) -> Markup:
-    html = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    html = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        config={"displayModeBar": False, "responsive": True},
+    )
     return Markup(html)  # noqa: S704 - plotly escapes what it shows
 
 
