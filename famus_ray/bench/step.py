@@ -8,7 +8,6 @@ own, because a process never gives back what another variant took.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -168,18 +167,21 @@ def _peak(network: str, batch: int, variant: Variant, steps: int = 3) -> dict[st
     """Peak bytes of a few steps above the process before the network was built."""
     on_gpu = torch.cuda.is_available()
     torch.randn(64, 64).mm(torch.randn(64, 64))  # the libraries' own buffers are not the step's
-    idle = 0 if on_gpu else _resident_bytes()
+    idle = 0 if on_gpu else _resident_bytes("VmRSS")
     runner = _StepRunner(network, batch, variant)
     for _ in range(steps):
         runner.timed()
     if on_gpu:
         return {"peak_bytes": torch.cuda.max_memory_allocated()}
-    return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - idle}
+    return {"peak_bytes": _resident_bytes("VmHWM") - idle}
 
 
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def _resident_bytes(field: str) -> int:
+    """VmRSS, what is resident now, or VmHWM, its peak. (getrusage's maximum is no use: a
+    process inherits it from the one that started it.)"""
+    status = Path("/proc/self/status").read_text()
+    line = next(row for row in status.splitlines() if row.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024
 
 
 def _device_name() -> str:

@@ -214,12 +214,6 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             f"run.batch_size = {config.run.batch_size}: must be a multiple of "
             f"scale.workers = {config.scale.workers}",
         )
-    if config.study.grace_epochs > config.schedule.epochs:
-        yield (
-            "study.grace_epochs",
-            f"study.grace_epochs = {config.study.grace_epochs}: must be <= "
-            f"schedule.epochs = {config.schedule.epochs}",
-        )
 
 
 def _report(problems: Sequence[tuple[str, str]]) -> str:

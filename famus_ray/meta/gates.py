@@ -86,7 +86,7 @@ class LearnedGates(nn.Module):
         noise = torch.empty_like(logits_G2).exponential_(generator=self.generator).log().neg()
         soft_G = torch.softmax((logits_G2 + noise) / self.temperature, dim=1)[:, 1]
         hard_G = (soft_G > 0.5).to(soft_G.dtype)
-        gates_G = hard_G + soft_G - soft_G.detach()  # straight-through
+        gates_G = hard_G + (soft_G - soft_G.detach())  # straight-through, exactly 0 or 1
         return torch.where(self.always_open_G, torch.ones_like(gates_G), gates_G)
 
     def _pooled(self, group: LayerGroup, grads: Mapping[str, Tensor]) -> Tensor:

@@ -25,6 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from famus_ray.meta.collective import all_reduce_sum_, global_sum, world_size
 from famus_ray.meta.gates import FixedGates, GateSampler
@@ -205,7 +206,8 @@ def _direction(
 
 def _by_double_backward(look: _Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
     inputs, targets = train_batch
-    logits_BC = look.model(inputs)
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+        logits_BC = look.model(inputs)
     parameters = look.trainable()
     names = look.moved()
     train_loss = look.head(logits_BC, targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 import warnings
 from collections.abc import Mapping
 
@@ -52,7 +53,7 @@ def logits_tangent(
             tangent = forward_ad.unpack_dual(output).tangent
             return torch.zeros_like(output) if tangent is None else tangent
     except NotImplementedError as error:
-        _warn_once(str(error))
+        _warn_once(_operator(error))
         return _by_two_reverse_passes(model, inputs, direction, buffers, record)
 
 
@@ -80,9 +81,17 @@ def _by_two_reverse_passes(
 _warned: set[str] = set()
 
 
-def _warn_once(message: str) -> None:
-    operator = re.search(r"forward AD with (\S+)", message)
-    name = operator.group(1) if operator else message.splitlines()[0]
+def _operator(error: NotImplementedError) -> str:
+    """The operator that torch names, or the module whose own autograd function it was."""
+    named = re.search(r"forward AD with (\S+)", str(error))
+    if named:
+        return named.group(1)
+    callers = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
+    modules = [type(caller).__name__ for caller in callers if isinstance(caller, nn.Module)]
+    return f"the autograd function in {modules[-1]}" if modules else str(error).splitlines()[0]
+
+
+def _warn_once(name: str) -> None:
     if name not in _warned:
         _warned.add(name)
         warnings.warn(

@@ -8,13 +8,14 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import UserError
 
-__all__ = ["available_cpus", "cluster", "trials_at_once"]
+__all__ = ["QUIET", "available_cpus", "cluster", "ray_log", "trials_at_once"]
 
-_QUIET = {
+QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # how soon a finished worker is noticed
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a kill between snapshots would rerun finished trials
@@ -38,7 +39,7 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
     Raises:
         UserError: no cluster answers at the address.
     """
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     import ray
@@ -67,6 +68,22 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
         yield ray.cluster_resources()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def ray_log(path: Path) -> Iterator[None]:
+    """Ray's log messages go to the file `path` instead of the terminal, while inside."""
+    logger = logging.getLogger("ray")
+    kept, propagated = logger.handlers[:], logger.propagate
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.handlers, logger.propagate = [handler], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = kept, propagated
+        handler.close()
 
 
 def trials_at_once(scale: ScaleConfig, resources: dict[str, float], wanted: int | None) -> int:

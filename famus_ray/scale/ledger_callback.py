@@ -27,11 +27,7 @@ class LedgerCallback(tune.Callback):  # type: ignore[misc]
         return {**self.__dict__, "_on_trial": _nobody}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if trial.trial_id in self._numbers:
-            return
-        number = self._numbers.setdefault(trial.trial_id, len(self._numbers))
-        append_event(self._ledger, "started", trial.trial_id, params=trial.config)
-        self._on_trial(TrialNews("started", number, trial.trial_id))
+        self._begin(trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -49,9 +45,19 @@ class LedgerCallback(tune.Callback):  # type: ignore[misc]
         self._tell(event, trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = str(trial.get_error() or "unknown")
+        self._begin(trial)
+        error_file = Path(trial.error_file or "")
+        error = error_file.read_text() if error_file.is_file() else "its process died"
         append_event(self._ledger, "failed", trial.trial_id, error=error)
         self._tell("failed", trial, error)
+
+    def _begin(self, trial: Any) -> None:
+        """Enter the trial, once; one that fails in its set-up errs before it starts."""
+        if trial.trial_id in self._numbers:
+            return
+        number = self._numbers.setdefault(trial.trial_id, len(self._numbers))
+        append_event(self._ledger, "started", trial.trial_id, params=trial.config)
+        self._on_trial(TrialNews("started", number, trial.trial_id))
 
     def _tell(self, event: str, trial: Any, error: str | None = None) -> None:
         last = trial.last_result or {}

@@ -13,7 +13,7 @@ from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import trials_table
 from famus_ray.run_folder import RunFolder
-from famus_ray.scale.cluster import cluster, trials_at_once
+from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
 from famus_ray.tables import TRIALS, write_table
 
 __all__ = ["OnTrial", "TrialNews", "new_study_path", "run_study"]
@@ -68,7 +68,8 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
         RunFolder(path).begin(config, data)
         write_text(path / "space.yaml", space.text)
         try:
-            _fit(space, path, concurrent, on_trial)
+            with ray_log(path / "ray.log"):
+                _fit(space, path, concurrent, on_trial)
         finally:
             write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
 
@@ -114,7 +115,7 @@ def _fit(space: Space, path: Path, concurrent: int, on_trial: OnTrial) -> None:
                 metric="value",
                 mode="max",
                 max_t=budget,
-                grace_period=study.grace_epochs,
+                grace_period=min(study.grace_epochs, budget),
                 reduction_factor=study.reduction_factor,
             ),
             num_samples=study.trials,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,5 +81,7 @@ def trial_config(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Config
     nested = {section: dict(values) for section, values in base.items()}
     for name, value in settings.items():
         section, _, key = name.partition(".")
-        nested[section][key] = value
+        # A list among the choices travelled as its JSON text.
+        is_list = isinstance(value, str) and value.startswith("[")
+        nested[section][key] = json.loads(value) if is_list else value
     return resolve(values=nested).config

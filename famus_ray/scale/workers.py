@@ -12,7 +12,7 @@ from famus_ray.errors import Diverged, UserError
 from famus_ray.loop import EpochReport, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
-from famus_ray.scale.cluster import cluster, trials_at_once
+from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
 from famus_ray.tables import CURVES, read_table
 
 __all__ = ["train_on_workers"]
@@ -35,7 +35,7 @@ def train_on_workers(
     scale = config.scale
     with cluster(scale) as resources:
         trials_at_once(scale, resources, 1)
-        with _following(path, on_epoch):
+        with _following(path, on_epoch), ray_log(path / "ray.log"):
             _fit(config, path, retries)
 
 

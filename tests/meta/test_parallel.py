@@ -1,0 +1,100 @@
+"""Several gloo processes with a share of the batch each, against one with the whole batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from famus_ray.config import resolve
+from famus_ray.data.batches import EpochBatches
+from famus_ray.data.catalog import load_dataset
+from famus_ray.loop import start
+from famus_ray.meta.collective import all_reduce_sum_, global_sum
+
+STEPS = 5
+
+
+def five_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
+    """Weights, theta and gates after five steps of this process's share."""
+    settings = (
+        f"method={method}", "model.norm=group", "model.widths=[8,8,16]",
+        "meta.lambda2=0.1", "meta.grouping=tensor", *overrides,
+    )  # fmt: skip
+    config = resolve("digits", settings).config
+    data = load_dataset(config.data, config.noise, config.run.seed)
+    state = start(config, data, torch.device("cpu"))
+    state.gate_noise.manual_seed(0)
+    state.model.train()
+    pairs = EpochBatches(data, config).epoch(0, with_meta=state.step.needs_meta_batch)
+    for (train, meta), _ in zip(pairs, range(STEPS), strict=False):
+        state.step(state.model, state.optimiser, train, meta)
+    found = {f"weights {n}": p for n, p in state.model.named_parameters()}
+    found |= {f"theta {n}": p for n, p in state.step.head.named_parameters()}
+    if method == "famus":
+        found |= {f"gates {n}": p for n, p in state.step.gates.named_parameters()}
+    return {name: p.detach().clone() for name, p in found.items()}
+
+
+CASES = {
+    2: [
+        ("famus", ()),
+        ("famus", ("meta.scope=tail", "meta.fidelity=released")),
+        ("famus", ("meta.engine=double_backward",)),
+        ("mwnet", ()),
+        ("ce", ()),
+    ],
+    4: [("famus", ())],
+}
+
+
+def worker(rank: int, world: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
+    )
+    found = [five_steps(method, *overrides) for method, overrides in CASES[world]]
+    torch.save({"steps": found, "sums": sums(rank)}, f"{folder}/rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+def sums(rank: int) -> list[torch.Tensor]:
+    tensors = [torch.full((3, 2), rank + 1.0), torch.tensor(rank + 1.0, dtype=torch.float64)]
+    all_reduce_sum_(tensors)
+    x = torch.tensor(2.0 * (rank + 1), requires_grad=True)
+    (global_sum(x) ** 2).backward()
+    return [*tensors, x.grad]
+
+
+@pytest.fixture(scope="module", params=[2, 4], ids=["2 processes", "4 processes"])
+def ranks(request, tmp_path_factory) -> tuple[int, list[dict]]:
+    folder: Path = tmp_path_factory.mktemp("ranks")
+    mp.spawn(worker, (request.param, str(folder)), nprocs=request.param)
+    files = [folder / f"rank{rank}.pt" for rank in range(request.param)]
+    return request.param, [torch.load(file, weights_only=True) for file in files]
+
+
+def test_workers_with_a_share_of_the_batch_equal_one_with_the_whole(ranks):
+    world, found = ranks
+    for case, (method, overrides) in enumerate(CASES[world]):
+        whole = five_steps(method, *overrides)
+        for rank in range(world):
+            shared = found[rank]["steps"][case]
+            assert shared.keys() == whole.keys()
+            for name in whole:
+                error = (shared[name] - whole[name]).norm() / whole[name].norm().clamp_min(1e-6)
+                assert error <= 1e-5, (method, overrides, rank, name)
+
+
+def test_sums_over_processes_and_their_gradient(ranks):
+    world, found = ranks
+    total = world * (world + 1) / 2
+    for rank in range(world):
+        ones, number, grad = found[rank]["sums"]
+        assert ones.eq(total).all()
+        assert number.item() == total
+        # Each process's loss is (2 * total)^2; all of them depend on this one's x.
+        assert grad.item() == world * 2 * (2 * total)

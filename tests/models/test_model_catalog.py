@@ -1,0 +1,119 @@
+"""Networks by name, and the files that fill them with weights."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from famus_ray import UserError
+from famus_ray.config.schema import ModelConfig
+from famus_ray.models.catalog import build_model
+
+
+def build(name="preact_resnet8", classes=10, channels=1, seed=0, **settings):
+    torch.manual_seed(seed)
+    return build_model(ModelConfig(name=name, **settings), classes, channels)
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "size"),
+    [("preact_resnet18", 3, 32), ("preact_resnet8", 1, 8), ("resnet18", 1, 32),
+     ("torchvision/resnet18", 3, 32)],
+)  # fmt: skip
+def test_a_network_gives_a_logit_for_each_class(name, channels, size):
+    network = build(name, classes=7, channels=channels).eval()
+    assert network(torch.zeros(2, channels, size, size)).shape == (2, 7)
+
+
+def test_preact_resnet18_has_56_parameter_tensors():
+    assert len(list(build("preact_resnet18", channels=3).parameters())) == 56
+
+
+def test_group_norm_couples_no_examples():
+    network = build(norm="group").train()
+    batch = torch.randn(4, 1, 8, 8)
+    torch.testing.assert_close(network(batch)[:1], network(batch[:1]))
+
+
+def test_widths_set_the_channels_of_each_stage():
+    network = build(widths=(8, 16, 24))
+    assert [network.layer1[0].conv1.out_channels, network.linear.in_features] == [8, 24]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"name": "resnt18"}, r"model.name = resnt18: .*did you mean resnet18"),
+        ({"name": "preact_resnet81"}, r"did you mean preact_resnet8"),
+        ({"name": "torchvision/resnet18"}, r"takes 3 channels, the images have 1"),
+        ({"name": "resnet18", "norm": "group"}, r"model.norm: only for preact_resnet18"),
+        ({"widths": (8, 8)}, r"model.widths = \[8, 8\]: preact_resnet8 has 3 stages"),
+        ({"weights": "/nowhere.pt"}, r"model.weights = /nowhere.pt: no such file"),
+    ],
+)
+def test_a_network_that_cannot_be_built_says_why(settings, found):
+    with pytest.raises(UserError, match=found):
+        build(**settings)
+
+
+@pytest.mark.parametrize("width", [0, -8])
+def test_a_stage_without_channels_is_refused(width):
+    with pytest.raises(ValueError, match="widths"):
+        build(widths=(8, width, 8))
+
+
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_saved_weights_come_back(tmp_path, ending):
+    saved = build(seed=1)
+    path = tmp_path / f"weights.{ending}"
+    (save_file if ending == "safetensors" else torch.save)(saved.state_dict(), path)
+    assert not same(build().state_dict(), saved.state_dict())
+    assert same(build(weights=str(path)).state_dict(), saved.state_dict())
+
+
+def test_a_classifier_of_another_size_stays_fresh(tmp_path):
+    saved, path = build(classes=100, seed=1), tmp_path / "weights.pt"
+    torch.save(saved.state_dict(), path)
+    loaded, fresh = build(weights=str(path)), build()
+    assert torch.equal(loaded.linear.weight, fresh.linear.weight)
+    loaded.linear = saved.linear
+    assert same(loaded.state_dict(), saved.state_dict())
+
+
+def misfits():
+    yield build(widths=(8, 8, 8)).state_dict()
+    yield {"module." + name: value for name, value in build().state_dict().items()}
+    yield {}
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "weights.pt"
+    for state in misfits():
+        torch.save(state, path)
+        with pytest.raises(UserError, match=r"does not fit the network, from 'conv1.weight' on"):
+            build(weights=str(path))
+
+
+def test_weights_for_images_of_other_channels_are_refused(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(build(channels=3).state_dict(), path)
+    with pytest.raises(UserError, match="conv1.weight"):
+        build(channels=1, weights=str(path))
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+def test_a_damaged_weights_file_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"junk")
+    with pytest.raises(UserError, match=name):
+        build(weights=str(path))
+
+
+def test_a_file_that_is_no_state_dict_is_named(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save([1, 2], path)
+    with pytest.raises(UserError, match="weights.pt"):
+        build(weights=str(path))

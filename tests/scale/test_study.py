@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import ray
+
+import famus_ray as fr
+from famus_ray.config.space import load_space
+from famus_ray.errors import UserError
+from famus_ray.reading.report import write_report
+from famus_ray.scale.study import TrialNews, new_study_path, run_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
+
+SPACE = """
+about: a tiny study with trials that end in every way
+preset: digits
+settings: {method: famus, schedule: {epochs: 4, kind: constant}, run: {threads: 1}}
+space:
+  meta.lr: {type: float, low: 1.0e-4, high: 1.0e-2, log: true}
+  meta.grouping: {type: choice, values: [tensor, layer]}
+  meta.k: {type: int, low: 1, high: 3, when: {meta.grouping: tensor}}
+  model.widths: {type: choice, values: [[4, 4, 8], [4, 4]]}
+  optimiser.lr: {type: float, low: 1.0e-3, high: 1.0e+30, log: true}
+points:
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.1}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 1.0e+29}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4]", optimiser.lr: 0.1}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.001}
+  - {meta.lr: 1.0e-3, meta.grouping: tensor, meta.k: 2, model.widths: "[4, 4, 8]",
+     optimiser.lr: 0.05}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, ray_instance) -> tuple[Path, list[TrialNews]]:
+    root = tmp_path_factory.mktemp("studies")
+    (root / "tiny.yaml").write_text(SPACE)
+    overrides = (f"run.root={root}", "study.trials=6", "study.grace_epochs=1",
+                 "study.reduction_factor=2", "study.concurrent=1")  # fmt: skip
+    space = load_space(str(root / "tiny.yaml"), overrides)
+    path, news = new_study_path(space), []
+    run_study(space, path, news.append)
+    return path, news
+
+
+def test_every_trial_is_in_the_table_however_it_ended(study):
+    path, _ = study
+    trials = fr.load_trials(path).set_index("trial")
+    assert len(trials) == 6
+    assert trials.loc[0, "state"] == "completed"
+    assert trials.loc[0, "epochs"] == 4
+    assert trials.loc[1, "state"] == "failed"
+    assert "training loss is" in trials.loc[1, "error"]
+    assert trials.loc[2, "state"] == "failed"
+    assert "has 3 stages" in trials.loc[2, "error"]
+    assert trials.loc[3, "state"] == "pruned"
+    assert trials.loc[3, "epochs"] < 4
+    assert pd.isna(trials.loc[0, "param.meta.k"])
+    assert trials.loc[4, "param.meta.k"] == 2
+    assert trials.loc[trials["epochs"] > 0, "node"].notna().all()
+    on_disk = pd.read_parquet(path / "trials.parquet").set_index("trial")
+    assert on_disk["state"].tolist() == trials["state"].tolist()
+
+
+def test_values_and_curves_agree(study):
+    path, _ = study
+    trials, curves = fr.load_trials(path), fr.load_curves(path)
+    accuracy = curves[curves["metric"] == "validation/top1"]
+    for trial, rows in accuracy.groupby("trial"):
+        row = trials[trials["trial"] == trial].iloc[0]
+        assert rows["value"].max() == pytest.approx(row["value"])
+        assert rows["epoch"].max() == row["epochs"]
+
+
+def test_news_come_in_order(study):
+    _, news = study
+    for number in range(6):
+        events = [n.event for n in news if n.number == number]
+        assert events[0] == "started"
+        assert events[-1] in ("completed", "pruned", "failed")
+
+
+def test_the_report_shows_the_failed_trial_and_works_offline(study):
+    path, _ = study
+    page = write_report(path).read_text()
+    assert "has 3 stages" in page
+    assert "<script src" not in page
+    assert "https://cdn" not in page.split("</script>")[-1]
+
+
+def test_rays_own_words_are_in_a_file(study):
+    path, _ = study
+    assert "has 3 stages" in (path / "ray.log").read_text()
+
+
+def test_nothing_is_left_on_the_cluster(study):
+    free = ray.available_resources()
+    assert free.get("CPU") == ray.cluster_resources()["CPU"]
+
+
+def test_one_trial_at_a_time_with_the_same_seed_gives_the_same_trials(tmp_path: Path):
+    tables = []
+    for name in ("a", "b"):
+        overrides = (f"run.root={tmp_path}", f"run.name={name}", "study.trials=5",
+                     "schedule.epochs=2", "study.grace_epochs=1", "study.concurrent=1",
+                     "study.startup_trials=2", "model.widths=[4,4,8]", "run.threads=1")  # fmt: skip
+        tables.append(fr.load_trials(fr.tune("famus", *overrides).path))
+    columns = [c for c in tables[0] if c.startswith("param.")] + ["state", "value"]
+    pd.testing.assert_frame_equal(tables[0][columns], tables[1][columns])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scale.cpus_per_worker=3", "need 3 CPUs, there are 2"),
+        ("study.metric=validation/topp1", "study.metric"),
+        ("scale.workers=2", "one worker"),
+        ("data.name=cifar10", "data.root"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, override, message):
+    with pytest.raises(UserError, match=message):
+        fr.tune("famus", f"run.root={tmp_path}", override)
+    assert list(tmp_path.iterdir()) == []

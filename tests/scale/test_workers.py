@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import famus_ray as fr
+from famus_ray.config import resolve
+from famus_ray.errors import UserError
+from famus_ray.scale.workers import train_on_workers
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
+
+# GroupNorm couples no examples, so that the workers' shares add up to the whole exactly.
+SETTINGS = (
+    "model.norm=group", "model.widths=[8,8,16]", "schedule.epochs=5", "run.threads=1",
+    "optimiser.lr=0.02",
+)  # fmt: skip
+
+
+def accuracy(path: Path) -> list[float]:
+    curves = fr.load_curves(path)
+    return curves[curves["metric"] == "validation/loss"]["value"].tolist()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("alone")
+    return fr.train("digits", *SETTINGS, f"run.root={root}").path
+
+
+def test_two_workers_equal_one(tmp_path: Path, alone: Path):
+    reports = []
+    config = resolve("digits", [*SETTINGS, "scale.workers=2"]).config
+    train_on_workers(config, tmp_path / "two", reports.append)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5]
+    assert accuracy(tmp_path / "two") == pytest.approx(accuracy(alone), rel=1e-3)
+    a, b = (
+        torch.load(path / "checkpoints" / "last.pt", weights_only=True)["model"]
+        for path in (alone, tmp_path / "two")
+    )
+    for name in a:
+        assert torch.allclose(a[name], b[name], rtol=1e-2, atol=1e-3), name
+
+
+def test_a_killed_worker_is_replaced_and_the_run_equals_the_undisturbed(
+    tmp_path: Path, alone: Path
+):
+    path = tmp_path / "killed"
+    config = resolve("digits", [*SETTINGS, "scale.workers=2"]).config
+    killed = []
+
+    def kill_one() -> None:
+        while not (path / "checkpoints" / "last.pt").is_file():
+            time.sleep(0.01)
+        workers = [
+            p for p in psutil.Process().children(recursive=True) if "RayTrainWorker" in p.name()
+            or any("RayTrainWorker" in word for word in p.cmdline())
+        ]  # fmt: skip
+        os.kill(workers[-1].pid, signal.SIGKILL)
+        killed.append(workers[-1].pid)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    train_on_workers(config, path)
+    killer.join()
+    assert killed
+    assert len(accuracy(path)) == 5
+    assert accuracy(path) == pytest.approx(accuracy(alone), rel=1e-3)
+
+
+def test_more_workers_than_cpus_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"8 workers x 1 CPU need 8 CPUs, there are 2"):
+        fr.train("digits", "scale.workers=8", f"run.root={tmp_path}", "run.name=much")
+    assert not (tmp_path / "much").exists()
+
+
+def test_a_mistake_inside_the_workers_is_one_clear_message(tmp_path: Path):
+    overrides = ("scale.workers=2", "model.widths=[4]", f"run.root={tmp_path}")
+    with pytest.raises(UserError, match=r"model.widths = \[4\]: preact_resnet8 has 3 stages"):
+        fr.train("digits", *overrides)
+
+
+def test_the_command_refuses_more_workers_than_the_machine_has(tmp_path: Path):
+    command = Path(sys.executable).with_name("famus-ray")
+    arguments = ["train", "digits", "--workers", "64", f"run.root={tmp_path}"]
+    finished = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert "64 workers x 1 CPU need 64 CPUs" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import famus_ray as fr
+from famus_ray.errors import Diverged
+
+COMMAND = Path(sys.executable).with_name("famus-ray")
+SMALL = (
+    "model.widths=[8,8,16]", "schedule.epochs=6", "run.threads=1", "schedule.kind=step",
+    "schedule.milestones=[3]", "meta.lambda2=0.1",
+)  # fmt: skip
+
+
+def numbers(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves without what a clock measured."""
+    kept = curves[~curves["metric"].str.startswith("time/")]
+    return kept[["epoch", "metric", "value"]].reset_index(drop=True)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    return {**state["model"], **state["step"].get("head", {}), **state["step"].get("gates", {})}
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    pd.testing.assert_frame_equal(numbers(fr.load_curves(a)), numbers(fr.load_curves(b)))
+    mine, theirs = weights(a), weights(b)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    pd.testing.assert_frame_equal(fr.load_samples(a), fr.load_samples(b))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    return fr.train("digits", *SMALL, f"run.root={root}", "run.name=whole").path
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
+    tmp_path: Path, uninterrupted: Path, how
+):
+    command = [str(COMMAND), "train", "digits", *SMALL, f"run.root={tmp_path}", "--name", "cut"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not reached(tmp_path / "cut", epoch=2):
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 1)
+    assert len(fr.load_curves(tmp_path / "cut")["epoch"].unique()) < 6, "ended before the signal"
+    if how == signal.SIGINT:
+        assert "--resume" in errors
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    assert_same_run(tmp_path / "cut", uninterrupted)
+
+
+def reached(run: Path, epoch: int) -> bool:
+    if not (run / "checkpoints" / "last.pt").is_file():
+        return False
+    return fr.load_curves(run)["epoch"].max() >= epoch
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(
+    tmp_path: Path, uninterrupted: Path
+):
+    again = fr.train("digits", *SMALL, f"run.root={tmp_path}", "run.name=again").path
+    assert_same_run(again, uninterrupted)
+    other = fr.train("digits", *SMALL, f"run.root={tmp_path}", "run.seed=1").path
+    assert not numbers(fr.load_curves(other)).equals(numbers(fr.load_curves(uninterrupted)))
+
+
+def test_a_finished_run_holds_all_that_is_promised(uninterrupted: Path):
+    names = {path.name for path in uninterrupted.iterdir()}
+    promised = {
+        "config.yaml",
+        "manifest.json",
+        "curves.parquet",
+        "samples.parquet",
+        "labels.parquet",
+    }
+    assert promised | {"checkpoints"} <= names
+    curves = fr.load_curves(uninterrupted)
+    metrics = {f"{s}/{q}" for s in ("validation", "test") for q in ("top1", "top5", "loss")}
+    assert metrics | {"train/loss", "meta/loss", "gates/open", "train/lr"} <= set(curves["metric"])
+    rates = curves[curves["metric"] == "train/lr"]["value"].tolist()
+    assert rates == pytest.approx([0.05] * 3 + [0.005] * 3)
+    assert not list(uninterrupted.rglob("*.tmp"))
+
+
+def test_divergence_stops_with_the_last_good_checkpoint(tmp_path: Path):
+    with pytest.raises(Diverged, match="epoch"):
+        fr.train("digits", *SMALL, "optimiser.lr=1e30", f"run.root={tmp_path}", "run.name=nan")
+    curves = tmp_path / "nan" / "curves.parquet"
+    assert not curves.exists() or fr.load_curves(curves.parent)["value"].notna().all()
+
+
+def test_training_learns_to_distrust_wrong_labels(tmp_path: Path):
+    """The point of it all: on 60 % noise, weights tell wrong labels from right ones."""
+    from sklearn.metrics import roc_auc_score
+
+    run = fr.train(
+        "digits", "noise.rate=0.6", "schedule.epochs=12", f"run.root={tmp_path}", "run.threads=2"
+    )
+    samples = fr.load_samples(run.path)
+    right = samples["label"] == samples["true_label"]
+    assert roc_auc_score(right, samples["weight"]) > 0.9
+    assert roc_auc_score(right, samples["p_clean"]) > 0.9
+    assert run.summary.best > 0.8
+
+
+def test_the_loop_needs_no_ray(tmp_path: Path):
+    code = (
+        "import sys, famus_ray as fr\n"
+        f"fr.train('digits', 'schedule.epochs=1', 'method=ce', 'run.root={tmp_path}')\n"
+        "assert 'ray' not in sys.modules, 'ray was imported'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})

@@ -1,0 +1,84 @@
+"""Tables keep their content and say what it means; other files are refused."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from famus_ray import UserError
+from famus_ray.tables import CURVES, LABELS, SAMPLES, TRIALS, read_table, write_table
+
+
+def curves():
+    return pd.DataFrame(
+        {"epoch": [1, 2], "metric": ["test/top1", "train/loss"], "value": [0.5, 1e-300]}
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "curves.parquet"
+
+
+def test_what_is_written_is_read(path):
+    write_table(path, CURVES, curves())
+    found = read_table(path, CURVES)
+    pd.testing.assert_frame_equal(found, curves(), check_dtype=False)
+    assert found["epoch"].dtype == "int32"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_columns_beyond_the_schema_are_kept(path):
+    write_table(path, CURVES, curves().assign(extra=["a", None]))
+    assert read_table(path, CURVES)["extra"].tolist() == ["a", None]
+
+
+@pytest.mark.parametrize("table", [CURVES, LABELS, SAMPLES, TRIALS], ids=lambda t: t.name)
+def test_a_file_explains_its_columns_to_any_parquet_reader(path, table):
+    write_table(path, table, pd.DataFrame(columns=list(table.columns)))
+    about = json.loads(pq.read_schema(path).metadata[b"famus_ray"])
+    assert (about["table"], about["schema_version"]) == (table.name, table.version)
+    assert set(about["columns"]) == set(pq.read_schema(path).names)
+    assert all(column["meaning"] for column in about["columns"].values())
+
+
+def test_another_table_is_refused(path):
+    write_table(path, CURVES, curves())
+    with pytest.raises(UserError, match=r"curves.parquet: not a famus_ray table of labels"):
+        read_table(path, LABELS)
+
+
+def test_a_parquet_file_of_another_program_is_refused(path):
+    curves().to_parquet(path)
+    with pytest.raises(UserError, match="not a famus_ray table of curves"):
+        read_table(path, CURVES)
+
+
+def test_a_newer_schema_is_refused(path):
+    write_table(path, replace(CURVES, version=CURVES.version + 1), curves())
+    with pytest.raises(UserError, match=r"schema version 2, .*knows 1; install a newer one"):
+        read_table(path, CURVES)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
+def test_a_damaged_file_is_named(path, share):
+    write_table(path, CURVES, curves())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match=r"curves.parquet: not a readable Parquet file"):
+        read_table(path, CURVES)
+
+
+def test_a_missing_file_is_named(path):
+    with pytest.raises(UserError, match=r"curves.parquet: no such file"):
+        read_table(path, CURVES)
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(path):
+    write_table(path, CURVES, curves())
+    with pytest.raises(ValueError, match="many"):
+        write_table(path, CURVES, curves().assign(value=["many", "words"]))
+    pd.testing.assert_frame_equal(read_table(path, CURVES), curves(), check_dtype=False)
+    assert list(path.parent.iterdir()) == [path]
