@@ -198,7 +198,7 @@ def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
 def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[str, float]) -> None:
     """Curves first: a checkpoint never knows of an epoch that the curves do not."""
     chosen = metrics.get(f"{config.run.select}/top1", metrics["test/top1"])
-    improved = chosen > state.best
+    improved = chosen >= state.best  # of equals the latest: its learning rate was lower
     state.best = max(chosen, state.best)
     last_epoch = state.epoch == config.schedule.epochs
     if improved:

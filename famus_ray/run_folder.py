@@ -12,8 +12,10 @@ Nothing else is needed to read a run, and the folder can be moved.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,16 +29,19 @@ import torch
 import yaml
 
 from famus_ray.config.resolve import load_yaml
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset
 from famus_ray.errors import UserError
 from famus_ray.files import write_json, write_text
 from famus_ray.tables import CURVES, LABELS, read_table, write_table
 
-__all__ = ["RunFolder", "config_text", "new_run_path"]
+__all__ = ["RunFolder", "config_text", "new_run_path", "runs_root"]
 
 # Settings under which a run may be resumed although they differ: none changes the numbers.
-_FREE_ON_RESUME = frozenset({"run.name", "run.root", "run.threads", "run.checkpoint_every"})
+_FREE_ON_RESUME = {
+    "run.name", "run.root", "run.threads", "run.checkpoint_every", "scale.address",
+    *(f"study.{name}" for name in StudyConfig.model_fields),
+}  # fmt: skip
 
 
 class RunFolder:
@@ -100,7 +105,7 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
     Raises:
         UserError: a named run that is there already, unless it is to be resumed.
     """
-    root = Path(config.run.root).expanduser()
+    root = runs_root(config)
     if config.run.name is not None:
         path = root / config.run.name
         if not resume and path.exists() and any(path.iterdir()):
@@ -115,25 +120,42 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
     return next(root / name for name in candidates if not (root / name).exists())
 
 
+def runs_root(config: Config) -> Path:
+    """The folder that holds the runs, made or not.
+
+    Raises:
+        UserError: it, or a folder above it, is a file.
+    """
+    root = Path(config.run.root).expanduser()
+    if any(path.exists() and not path.is_dir() for path in (root, *root.parents)):
+        raise UserError(f"run.root = {root}: is a file, not a folder")
+    return root
+
+
 def config_text(config: Config, sources: dict[str, str] | None = None) -> str:
     """The config as YAML; with `sources`, each line says where its value came from."""
     lines = []
     for section, values in config.model_dump(mode="json").items():
         lines.append(f"{section}:")
         for key, value in values.items():
-            text = yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
-            line = f"  {key}: {_plain_float(value) or text}"
+            line = f"  {key}: {_yaml_value(value)}"
             source = (sources or {}).get(f"{section}.{key}")
             lines.append(f"{line:<40}# {source}" if source else line)
     return "\n".join(lines) + "\n"
 
 
-def _plain_float(value: Any) -> str | None:
-    """1e-05 as 1.0e-05: YAML 1.1 readers take the first for a string."""
+def _yaml_value(value: Any) -> str:
+    """`value` so that every YAML reader, of 1.1 or 1.2, reads it back.
+
+    1e-05 is a string to the first and 1e3 a number to the second.
+    """
     if isinstance(value, float) and "e" in repr(value) and "." not in repr(value):
         mantissa, _, exponent = repr(value).partition("e")
         return f"{mantissa}.0e{exponent}"
-    return None
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_/][\w./-]*", value) and yaml.safe_load(value) == value
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
 def _manifest(config: Config, data: Dataset) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_training_learns_to_distrust_wrong_labels(tmp_path: Path):
     from sklearn.metrics import roc_auc_score
 
     run = fr.train(
-        "digits", "noise.rate=0.6", "schedule.epochs=12", f"run.root={tmp_path}", "run.threads=2"
+        "digits", "noise.rate=0.6", "schedule.epochs=12", f"run.root={tmp_path}", "run.threads=1"
     )
     samples = fr.load_samples(run.path)
     right = samples["label"] == samples["true_label"]

@@ -31,8 +31,8 @@ def test_what_is_written_is_read(path):
 
 
 def test_columns_beyond_the_schema_are_kept(path):
-    write_table(path, CURVES, curves().assign(extra=["a", None]))
-    assert read_table(path, CURVES)["extra"].tolist() == ["a", None]
+    write_table(path, CURVES, curves().assign(extra=["a", "b"]))
+    assert read_table(path, CURVES)["extra"].tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("table", [CURVES, LABELS, SAMPLES, TRIALS], ids=lambda t: t.name)
@@ -82,3 +82,10 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(path):
         write_table(path, CURVES, curves().assign(value=["many", "words"]))
     pd.testing.assert_frame_equal(read_table(path, CURVES), curves(), check_dtype=False)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_who_reads_while_a_table_is_written_sees_the_old_one_whole(path):
+    write_table(path, CURVES, curves())
+    with path.open("rb") as reader:
+        write_table(path, CURVES, curves().assign(value=[0.0, 0.0]))
+        assert pd.read_parquet(reader)["value"].tolist() == [0.5, 1e-300]

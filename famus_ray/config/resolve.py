@@ -83,12 +83,10 @@ def resolve(
     """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     if preset is not None:
-        path = preset_path(str(preset))
-        layers.append((str(preset), load_yaml(path)))
+        layers.append((str(preset), load_yaml(preset_path(str(preset)))))
     if values:
         layers.append((values_from, values))
-    if overrides:
-        layers.append(("command line", _parse_overrides(overrides)))
+    layers += [("command line", _parse_override(item)) for item in overrides]
 
     merged: dict[str, Any] = {}
     sources: dict[str, str] = dict.fromkeys(field_names(), "default")
@@ -114,7 +112,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
             tag such as `!!python/object`, or is not a mapping.
     """
     try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        loaded = OmegaConf.to_container(OmegaConf.load(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
@@ -139,13 +137,12 @@ def field_names() -> tuple[str, ...]:
     return tuple(names)
 
 
-def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    for item in overrides:
-        if "=" not in item or item.startswith("="):
-            hint = _did_you_mean(item, field_names())
-            raise UserError(f"command line: {item!r}: expected key=value{hint}")
+def _parse_override(item: str) -> dict[str, Any]:
+    if "=" not in item or item.startswith("="):
+        hint = _did_you_mean(item, field_names())
+        raise UserError(f"command line: {item!r}: expected key=value{hint}")
     try:
-        parsed = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)), resolve=True)
+        parsed = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"command line: {str(error).splitlines()[0]}") from error
     assert isinstance(parsed, dict)
@@ -227,17 +224,23 @@ def _report(problems: Sequence[tuple[str, str]]) -> str:
 
 def _key_hint(key: str) -> str:
     section, _, name = key.partition(".")
-    if section in Config.model_fields and name:
-        inside = [n.partition(".")[2] for n in field_names() if n.startswith(f"{section}.")]
+    if section in Config.model_fields and not name:
+        return f": it is a section; set one of its keys, such as {_keys_of(section)[0]}"
+    if section in Config.model_fields:
+        inside = [n.partition(".")[2] for n in _keys_of(section)]
         if hint := _did_you_mean(name, inside):
             return hint
         return f"; {section} has {', '.join(inside)}"
+    if hint := _did_you_mean(key, [*field_names(), *Config.model_fields]):
+        return hint
     by_last_word = [n for n in field_names() if n.partition(".")[2] == (name or section)]
     if by_last_word:
         return f", did you mean '{by_last_word[0]}'?"
-    return _did_you_mean(key, [*field_names(), *Config.model_fields]) or (
-        f"; sections are {', '.join(Config.model_fields)}"
-    )
+    return f"; sections are {', '.join(Config.model_fields)}"
+
+
+def _keys_of(section: str) -> list[str]:
+    return [name for name in field_names() if name.startswith(f"{section}.")]
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -34,7 +34,11 @@ Int = Annotated[int, BeforeValidator(_no_bool)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        coerce_numbers_to_str=True,  # run.name=2024 is a name
     )
 
 
@@ -76,7 +80,7 @@ class ModelConfig(_Section):
     name: str = "preact_resnet18"
     """preact_resnet18, preact_resnet8, or any classifier of timm or torchvision
     (timm/NAME, torchvision/NAME; a plain name is looked up in that order)."""
-    widths: tuple[Int, ...] | None = None
+    widths: tuple[Annotated[Int, Field(ge=1)], ...] | None = None
     """Channels of each stage of a preact_resnet."""
     norm: Literal["batch", "group"] = "batch"
     """Normalisation of a preact_resnet; group couples no examples."""

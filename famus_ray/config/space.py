@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
 from famus_ray.errors import UserError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
-__all__ = ["Space", "load_space", "space_names", "space_path"]
+__all__ = ["Space", "load_space", "read_entries", "space_names", "space_path"]
 
 _Number = int | float
 
@@ -60,6 +60,9 @@ class _Float(_Entry):
     def ends(self) -> list[Any]:
         return [self.low, self.high]
 
+    def contains(self, value: Any) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
 
 class _Int(_Entry):
     type: Literal["int"]
@@ -81,6 +84,9 @@ class _Int(_Entry):
     def ends(self) -> list[Any]:
         return [self.low, self.high]
 
+    def contains(self, value: Any) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
 
 class _Choice(_Entry):
     type: Literal["choice"]
@@ -95,13 +101,17 @@ class _Choice(_Entry):
     def distribution(self) -> BaseDistribution:
         from optuna.distributions import CategoricalDistribution
 
-        # Optuna's categories are scalars: a list travels as its JSON text.
-        return CategoricalDistribution(
-            [json.dumps(v) if isinstance(v, list) else v for v in self.values]
-        )
+        return CategoricalDistribution([_scalar(value) for value in self.values])
 
     def ends(self) -> list[Any]:
         return self.values
+
+    def contains(self, value: Any) -> bool:
+        return _scalar(value) in [_scalar(v) for v in self.values]
+
+
+_Range = Annotated[_Float | _Int | _Choice, Field(discriminator="type")]
+_RANGE: TypeAdapter[_Range] = TypeAdapter(_Range)
 
 
 class _SpaceFile(BaseModel):
@@ -110,9 +120,7 @@ class _SpaceFile(BaseModel):
     about: str = ""
     preset: str
     settings: dict[str, Any] = {}
-    space: dict[str, Annotated[_Float | _Int | _Choice, Field(discriminator="type")]] = Field(
-        min_length=1
-    )
+    space: dict[str, Any] = Field(min_length=1)
     points: list[dict[str, Any]] = []
 
 
@@ -127,14 +135,17 @@ class Space:
         points: settings to try first.
     """
 
-    def __init__(self, name: str, text: str, file: _SpaceFile, base: Resolved) -> None:
+    def __init__(
+        self, name: str, text: str, about: str, base: Resolved,
+        entries: Mapping[str, _Range], points: Sequence[Mapping[str, Any]],
+    ) -> None:  # fmt: skip
         self.name = name
         self.text = text
-        self.about = file.about
+        self.about = about
         self.base = base
-        self.points = file.points
-        self.entries = file.space
-        self._order = _dependencies_first(file.space)
+        self.entries = dict(entries)
+        self.points = [{k: _scalar(v) for k, v in point.items()} for point in points]
+        self._order = _dependencies_first(entries)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
         """Suggest; Optuna keeps what was suggested in `trial.params`."""
@@ -197,16 +208,46 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     """
     path = space_path(name)
     content = load_yaml(path)
+    entries, problems = _entries(content.get("space"))
     try:
         file = _SpaceFile.model_validate(content)
     except ValidationError as error:
-        problems = [_describe(details) for details in error.errors()]
-        raise UserError(_report(str(name), problems)) from error
-    base = resolve(file.preset, overrides, file.settings, values_from=str(name))
-    problems = [*_problems(file), *_out_of_range(file, base)]
+        found = [_describe(details) for details in error.errors()]
+        raise UserError(_report(name, [*found, *problems])) from error
+    problems += _problems(entries, file)
+    try:
+        base = resolve(file.preset, overrides, file.settings, values_from=name)
+        problems += _out_of_range(entries, base)
+    except UserError as error:
+        problems += [line.removeprefix(f"{name}: ") for line in str(error).splitlines()]
     if problems:
-        raise UserError(_report(str(name), problems))
-    return Space(path.stem, path.read_text(encoding="utf-8"), file, base)
+        raise UserError(_report(name, problems))
+    text = path.read_text(encoding="utf-8")
+    return Space(path.stem, text, file.about, base, entries, file.points)
+
+
+def read_entries(path: Path) -> dict[str, _Range]:
+    """The searched settings in a space's file, whether or not its preset can be found.
+
+    Raises:
+        UserError: an entry that is none.
+    """
+    entries, problems = _entries(load_yaml(path).get("space"))
+    if problems:
+        raise UserError(_report(str(path), problems))
+    return entries
+
+
+def _entries(content: Any) -> tuple[dict[str, _Range], list[str]]:
+    """The entries that are well formed, and what is wrong with the others."""
+    entries: dict[str, _Range] = {}
+    problems: list[str] = []
+    for name, entry in content.items() if isinstance(content, dict) else ():
+        try:
+            entries[str(name)] = _RANGE.validate_python(entry)
+        except ValidationError as error:
+            problems += [_describe(details, str(name)) for details in error.errors()]
+    return entries, problems
 
 
 def _folder() -> Path:
@@ -233,38 +274,41 @@ def _check_range(low: _Number, high: _Number, log: bool, step: _Number | None) -
         raise ValueError("log and step do not go together")
 
 
-def _problems(file: _SpaceFile) -> Iterator[str]:
-    for name, entry in file.space.items():
+def _problems(entries: Mapping[str, _Range], file: _SpaceFile) -> list[str]:
+    found = []
+    for name in file.space:
         if name not in field_names():
-            yield f"{name}: not a setting{_did_you_mean(name)}"
+            found.append(f"{name}: not a setting{_did_you_mean(name)}")
+    for name, entry in entries.items():
         for key in entry.when:
             if key not in field_names():
-                yield f"{name}.when: {key} is not a setting{_did_you_mean(key)}"
-    if not _dependencies_first(file.space):
-        yield "when: the conditions go round in a circle"
+                found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
+    if entries and not _dependencies_first(entries):
+        found.append("when: the conditions go round in a circle")
     for i, point in enumerate(file.points):
-        for key in set(point) - set(file.space):
-            yield f"points[{i}]: {key} is not in the space"
+        for key, value in point.items():
+            if key not in file.space:
+                found.append(f"points[{i}]: {key} is not in the space")
+            elif key in entries and not entries[key].contains(value):
+                found.append(f"points[{i}]: {key} = {value} is outside its range")
+    return found
 
 
-def _out_of_range(file: _SpaceFile, base: Resolved) -> Iterator[str]:
+def _out_of_range(entries: Mapping[str, _Range], base: Resolved) -> list[str]:
     """What the schema of a run says of the ends of each range."""
     values = base.config.model_dump()
-    for name, entry in file.space.items():
-        if name not in field_names():
-            continue
+    found = []
+    for name, entry in entries.items():
         section, _, key = name.partition(".")
-        for end in entry.ends():
-            changed = {**values, section: {**values[section], key: end}}
+        for end in entry.ends() if name in field_names() else ():
             try:
-                resolve(values=changed)
+                resolve(values={**values, section: {**values[section], key: end}})
             except UserError as error:
-                yield str(error).removeprefix("arguments: ")
+                found.append(str(error).removeprefix("arguments: "))
+    return found
 
 
-def _dependencies_first(
-    space: Mapping[str, _Float | _Int | _Choice],
-) -> list[str]:
+def _dependencies_first(space: Mapping[str, _Range]) -> list[str]:
     """Names so ordered that a condition comes after what it asks; empty if that cannot be."""
     order: list[str] = []
     waiting = list(space)
@@ -277,16 +321,19 @@ def _dependencies_first(
     return order
 
 
-def _describe(details: Mapping[str, Any]) -> str:
+def _describe(details: Mapping[str, Any], entry: str = "") -> str:
     # The discriminator adds the entry's type to the location; people did not write it there.
-    parts = [str(p) for p in details["loc"]]
-    if parts[0] == "space" and len(parts) > 2 and parts[2] in ("float", "int", "choice"):
-        del parts[2]
-    where = ".".join(parts[1:] if parts[0] == "space" and len(parts) > 1 else parts)
+    parts = [str(p) for p in details["loc"] if not entry or p not in ("float", "int", "choice")]
+    where = ".".join([*([entry] if entry else []), *parts])
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
         message = "unknown key"
     return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _scalar(value: Any) -> Any:
+    """Optuna's categories are scalars: a list travels as its JSON text."""
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 def _did_you_mean(name: str) -> str:

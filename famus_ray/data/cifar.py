@@ -39,7 +39,7 @@ def read_cifar100(root: Path) -> tuple[Images, Images]:
     train = _read(folder / "train", "fine_labels", 100)
     test = _read(folder / "test", "fine_labels", 100)
     superclass_of = np.zeros(100, dtype=np.int64)
-    superclass_of[train["fine_labels"]] = np.asarray(train["coarse_labels"], dtype=np.int64)
+    superclass_of[train["fine_labels"]] = train["coarse_labels"]
     return _images([train], superclass_of), _images([test], superclass_of)
 
 
@@ -93,15 +93,29 @@ def _checked(path: Path, loaded: Any, label_key: str, classes: int) -> dict[str,
     data = loaded.get("data") if isinstance(loaded, dict) else None
     if not isinstance(data, np.ndarray) or label_key not in loaded:
         raise UserError(f"{path}: not a CIFAR file: it must hold 'data' and '{label_key}'")
-    labels = np.asarray(loaded[label_key])
+    labels = _class_numbers(path, loaded, label_key, classes)
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != _BYTES_PER_IMAGE:
         raise UserError(f"{path}: 'data' is {data.dtype}{list(data.shape)}, not uint8[N, 3072]")
     if len(labels) != len(data):
         raise UserError(f"{path}: {len(data)} images and {len(labels)} labels; download it again")
-    in_range = labels.dtype.kind == "i" and ((labels >= 0) & (labels < classes)).all()
-    if not in_range:
-        raise UserError(f"{path}: '{label_key}' must be whole numbers from 0 to {classes - 1}")
-    return {**loaded, label_key: labels.astype(np.int64)}
+    checked = {**loaded, label_key: labels}
+    if classes == 100:
+        coarse = _class_numbers(path, loaded, "coarse_labels", 20)
+        if len(coarse) != len(labels):
+            raise UserError(f"{path}: {len(labels)} {label_key} and {len(coarse)} coarse_labels")
+        checked["coarse_labels"] = coarse
+    return checked
+
+
+def _class_numbers(path: Path, loaded: dict[str, Any], key: str, classes: int) -> Any:
+    values = loaded.get(key)
+    if isinstance(values, list | np.ndarray) and all(
+        isinstance(v, int | np.integer) for v in values
+    ):
+        labels = np.asarray(values, dtype=np.int64)
+        if ((labels >= 0) & (labels < classes)).all():
+            return labels
+    raise UserError(f"{path}: '{key}' must be a list of whole numbers from 0 to {classes - 1}")
 
 
 def _images(parts: list[dict[str, Any]], superclass_of: Any = None) -> Images:

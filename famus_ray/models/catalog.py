@@ -71,17 +71,30 @@ def _from_library(name: str, classes: int, channels: int) -> nn.Module:
 
 def _load_weights(network: nn.Module, path: Path) -> None:
     """Fill the network from a file; a classifier of another size keeps its fresh weights."""
-    if not path.is_file():
-        raise UserError(f"model.weights = {path}: no such file")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    state = _read_weights(path)
     own = network.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
-    if len(fitting) < len(own) - 2:
-        left = next(k for k in own if k not in fitting)
-        raise UserError(f"model.weights = {path}: does not fit the network, from {left!r} on")
+    classifier = list(own)[-1].rpartition(".")[0]
+    misfits = [k for k in own if k not in fitting and k.rpartition(".")[0] != classifier]
+    if misfits:
+        raise UserError(f"model.weights = {path}: does not fit the network, from {misfits[0]!r} on")
     network.load_state_dict(fitting, strict=False)
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors by name; nothing else in the file is ever built."""
+    if not path.is_file():
+        raise UserError(f"model.weights = {path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes the readers raise
+        reason = str(error).splitlines()[0]
+        raise UserError(f"model.weights = {path}: cannot be read ({reason})") from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise UserError(f"model.weights = {path}: not a state dict of tensors by name")
+    return state

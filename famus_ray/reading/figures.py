@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from famus_ray.ledger import PARAMETER
+from famus_ray.reading.trials import best_of
 
 __all__ = [
     "COLOURS",
@@ -36,19 +37,20 @@ _LAYOUT = {
 def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str) -> go.Figure:
     """The metric over epochs, one line a trial; the best one stands out."""
     figure = _figure("epoch", metric)
-    best = trials["value"].idxmax() if trials["value"].notna().any() else None
+    best = best_of(trials)
     shown: set[str] = set()
-    for index, row in trials.iterrows():
+    for _, row in trials.iterrows():
         rows = curves[(curves["trial"] == row["trial"]) & (curves["metric"] == metric)]
-        name = "best trial" if index == best else str(row["state"])
+        is_best = best is not None and row["trial"] == best.number
+        name = "best trial" if is_best else str(row["state"])
         figure.add_scatter(
             x=rows["epoch"],
             y=rows["value"],
             mode="lines+markers",
             marker={"size": 4},
             line={
-                "width": 3.5 if index == best else 1.5,
-                "color": _line_colour(row, index == best),
+                "width": 3.5 if is_best else 1.5,
+                "color": _line_colour(row, is_best),
             },
             name=name,
             legendgroup=name,

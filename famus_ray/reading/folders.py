@@ -20,7 +20,7 @@ class RunSummary:
 
     Attributes:
         epochs: completed.
-        best_epoch: the one with the highest accuracy on `selected_on`, the earliest of equals.
+        best_epoch: the one with the highest accuracy on `selected_on`, the latest of equals.
         best: test accuracy at that epoch.
         last10: mean test accuracy of the last ten epochs.
         seconds_per_step: mean over the epochs.
@@ -101,7 +101,8 @@ def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
     """The summary of one run's curves; the best epoch is picked on the split `select`."""
     wide = curves.pivot_table(index="epoch", columns="metric", values="value", sort=True)
     selected_on = select if f"{select}/top1" in wide else "test"
-    best_epoch = int(str(wide[f"{selected_on}/top1"].idxmax()))
+    latest_first = wide[f"{selected_on}/top1"].iloc[::-1]
+    best_epoch = int(str(latest_first.idxmax()))
     test = wide["test/top1"]
     return RunSummary(
         epochs=int(test.index.max()),

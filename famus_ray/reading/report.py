@@ -17,7 +17,8 @@ from famus_ray.reading import figures
 from famus_ray.reading.folders import find_folder, load_curves, load_samples, load_trials, summarise
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
-from famus_ray.reading.trials import best_trial
+from famus_ray.reading.trials import best_of
+from famus_ray.tables import CURVES
 
 __all__ = ["write_report"]
 
@@ -50,11 +51,12 @@ def _study(path: Path) -> dict[str, Any]:
     trials = load_trials(path)
     config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     metric = config["study"]["metric"]
-    curves = load_curves(path)
+    reported = trials["epochs"].gt(0).any()
+    curves = load_curves(path) if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
     comparable, at_epoch = comparable_values(trials, curves, metric)
     shares = parameter_importance(comparable, path / "space.yaml")
     retrained = load_retrained(path)
-    best = best_trial(path)
+    best = best_of(trials)
     settings = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
     by_importance = [*shares.index, *(s for s in settings if s not in shares.index)]
     return {

@@ -11,7 +11,7 @@ import pandas as pd
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading.folders import load_trials
 
-__all__ = ["BestTrial", "best_trial", "settings_of"]
+__all__ = ["BestTrial", "best_of", "best_trial", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,12 @@ def best_trial(study: str | Path) -> BestTrial | None:
 
     None where no trial has a value.
     """
-    trials = load_trials(study).dropna(subset=["value"])
+    return best_of(load_trials(study))
+
+
+def best_of(trials: pd.DataFrame) -> BestTrial | None:
+    """`best_trial` of a table that is loaded already."""
+    trials = trials.dropna(subset=["value"])
     completed = trials[trials["state"] == "completed"]
     candidates = completed if len(completed) else trials
     if not len(candidates):

@@ -12,7 +12,7 @@ from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import trials_table
-from famus_ray.run_folder import RunFolder
+from famus_ray.run_folder import RunFolder, runs_root
 from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
 from famus_ray.tables import TRIALS, write_table
 
@@ -41,7 +41,7 @@ def new_study_path(space: Space) -> Path:
         UserError: it is there already.
     """
     run = space.base.config.run
-    root = Path(run.root).expanduser()
+    root = runs_root(space.base.config)
     if run.name is not None:
         path = root / run.name
         if path.exists() and any(path.iterdir()):

@@ -53,9 +53,7 @@ BAD = {
         ["noise.rate = 1.5", "meta.k = -1", "meta.scope = tial", "did you mean 'tail'?"],
     ),
     "duplicate keys": (
-        "space:\n"
-        "  meta.k: {type: int, low: 1, high: 3}\n"
-        "  meta.k: {type: int, low: 2, high: 3}\n",
+        "space:\n  meta.k: {type: int, low: 1, high: 3}\n  meta.k: {type: int, low: 2, high: 3}\n",
         ["line 4", "duplicate key meta.k"],
     ),
     "a point outside its range": (

@@ -69,6 +69,11 @@ def test_only_training_labels_are_corrupted(digits):
     assert 0.3 < wrong < 0.4  # of the 40 % redrawn a tenth meets its true class
 
 
+def test_the_share_is_one_of_the_training_split():
+    train = load(noise=NoiseConfig(kind="symmetric_excl", rate=0.4)).train
+    assert (train.labels != train.true_labels).sum() == int(0.4 * len(train))
+
+
 def test_the_seed_decides_the_split(digits):
     again, other = load(), load(seed=4)
     assert (again.meta.ids == digits.meta.ids).all()

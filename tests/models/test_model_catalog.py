@@ -84,23 +84,26 @@ def test_a_classifier_of_another_size_stays_fresh(tmp_path):
 
 
 def misfits():
-    yield build(widths=(8, 8, 8)).state_dict()
-    yield {"module." + name: value for name, value in build().state_dict().items()}
-    yield {}
+    """State dicts, and the first tensor of the network that each lacks."""
+    state = build().state_dict()
+    yield build(widths=(8, 8, 8)).state_dict(), "conv1.weight"
+    yield {"module." + name: value for name, value in state.items()}, "conv1.weight"
+    kept = {name: value for name, value in state.items() if not name.startswith("layer2.0.bn1")}
+    yield kept, "layer2.0.bn1.weight"
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "weights.pt"
-    for state in misfits():
+    for state, missing in misfits():
         torch.save(state, path)
-        with pytest.raises(UserError, match=r"does not fit the network, from 'conv1.weight' on"):
+        with pytest.raises(UserError, match=f"does not fit the network, from '{missing}' on"):
             build(weights=str(path))
 
 
 def test_weights_for_images_of_other_channels_are_refused(tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(build(channels=3).state_dict(), path)
-    with pytest.raises(UserError, match="conv1.weight"):
+    with pytest.raises(UserError, match=r"conv1\.weight"):
         build(channels=1, weights=str(path))
 
 
@@ -115,5 +118,5 @@ def test_a_damaged_weights_file_is_named(tmp_path, name):
 def test_a_file_that_is_no_state_dict_is_named(tmp_path):
     path = tmp_path / "weights.pt"
     torch.save([1, 2], path)
-    with pytest.raises(UserError, match="weights.pt"):
+    with pytest.raises(UserError, match=r"weights\.pt"):
         build(weights=str(path))

@@ -1,0 +1,154 @@
+"""report.html: one file that works offline, whatever the run or study came to."""
+
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+import famus_ray
+from famus_ray.ledger import append_event
+from famus_ray.reading.report import write_report
+
+SPACE = """\
+preset: digits
+space:
+  optimiser.lr: {type: float, low: 0.01, high: 0.5, log: true}
+  meta.gated_from: {type: choice, values: [all, last_stage]}
+"""
+EVIL = "</script><script src='http://evil.example/x.js'></script><img src=http://evil.example/y>"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    overrides = ("schedule.epochs=1", f"run.root={root}", "run.name=<b>one</b>")
+    return famus_ray.train("digits", *overrides).path
+
+
+def add_trial(study, run, trial_id, state, value=None, error=None, **params):
+    """A trial in the ledger; where it has a value also the curves of a real run."""
+    ledger = study / "ledger.jsonl"
+    params = {"optimiser.lr": 0.1, "meta.gated_from": "all", **params}
+    append_event(ledger, "started", trial_id, params=params)
+    if value is not None:
+        append_event(ledger, "reported", trial_id, epoch=1, value=value, seconds=1.0)
+        (study / "trials" / trial_id).mkdir(parents=True)
+        shutil.copy(run / "curves.parquet", study / "trials" / trial_id)
+    if state is not None:
+        append_event(ledger, state, trial_id, **({} if error is None else {"error": error}))
+
+
+@pytest.fixture
+def study(tmp_path, run):
+    """A study as its folder is before the first trial."""
+    path = tmp_path / "study"
+    path.mkdir()
+    for name in ("config.yaml", "manifest.json", "labels.parquet"):
+        shutil.copy(run / name, path)
+    (path / "space.yaml").write_text(SPACE)
+    return path
+
+
+def add_completed(study, run, count=5):
+    for i in range(count):
+        params = {"optimiser.lr": 0.05 * (i + 1), "meta.gated_from": ("all", "last_stage")[i % 2]}
+        add_trial(study, run, f"t{i}", "completed", 0.1 * (i + 1), **params)
+
+
+class Page(HTMLParser):
+    """What a browser would load and show."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.loaded, self.words, self.figures = [], [], [], 0
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loaded += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        self.figures += ("class", "plotly-graph-div") in attrs
+
+    def handle_data(self, data):
+        if self.cdata_elem is None:  # neither script nor style
+            self.words.append(data)
+
+
+def assert_offline(page):
+    assert page.loaded == []
+    assert not {"link", "img", "iframe", "object", "embed"} & set(page.tags)
+    assert page.figures > 0
+
+
+def test_the_report_of_a_run_works_offline(run):
+    path = write_report(run)
+    assert path == run / "report.html"
+    page = Page(path)
+    assert_offline(page)
+    assert "Right and wrong labels" in page.text
+    # The run's own name has angle brackets in it.
+    assert "<b>one</b>" in page.text
+
+
+def test_the_report_of_a_study_works_offline_and_shows_its_trials(study, run):
+    add_completed(study, run)
+    page = Page(write_report(study))
+    assert_offline(page)
+    assert "best validation/top1 0.5000" in page.text
+    assert "trials 5" in page.text
+    assert "completed 5" in page.text
+    assert "Share of the variance" in page.text
+
+
+def test_what_a_failed_trial_says_is_shown_and_never_run(study, run):
+    add_completed(study, run)
+    add_trial(study, run, "bad", "failed", error=f"ValueError: {EVIL}", **{"meta.gated_from": EVIL})
+    page = Page(write_report(study))
+    assert_offline(page)
+    assert f"ValueError: {EVIL}" in page.text
+
+
+def test_a_study_without_a_completed_trial_has_a_report(study, run):
+    add_trial(study, run, "a", "pruned", 0.25)
+    add_trial(study, run, "b", "failed", 0.2, error="boom")
+    add_trial(study, run, "c", None, 0.1)
+    page = Page(write_report(study))
+    assert_offline(page)
+    assert "best validation/top1 0.2500" in page.text
+    assert "boom" in page.text
+    assert "interrupted 1" in page.text
+
+
+def test_a_study_whose_trials_all_failed_at_once_has_a_report_that_says_why(study, run):
+    add_trial(study, run, "a", "failed", error="out of memory")
+    page = Page(write_report(study))
+    assert "out of memory" in page.text
+
+
+def test_a_study_can_be_reported_without_the_preset_that_it_began_from(study, run):
+    add_completed(study, run)
+    (study / "space.yaml").write_text(SPACE.replace("preset: digits", "preset: elsewhere.yaml"))
+    assert "best validation/top1 0.5000" in Page(write_report(study)).text
+
+
+def test_a_folder_that_was_moved_can_be_reported(study, run, tmp_path):
+    add_completed(study, run)
+    moved = study.rename(tmp_path / "moved")
+    assert "completed 5" in Page(write_report(moved)).text
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(famus_ray.UserError, match=str(tmp_path)):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "module", ["famus_ray.reading.report", "famus_ray.config", "famus_ray.config.space"]
+)
+def test_reading_needs_neither_torch_nor_ray(module):
+    code = f"import sys, {module}; print({{'torch', 'ray'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
