@@ -15,7 +15,6 @@ __all__ = ["main"]
 
 app = typer.Typer(
     name="famus-ray",
-    help="Noise-robust training by meta-learned example weights, tuned and scaled on Ray.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,6 +34,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would run, an
 Name = Annotated[str, typer.Argument(help="A run or study: its name under runs/, or its path.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from famus_ray import __version__
+
+        print(f"famus-ray {__version__}")
+        raise typer.Exit
+
+
 def main() -> None:
     """Entry point: exit code 0 when the work is done, 2 for a user's mistake, 1 for a failure."""
     try:
@@ -42,9 +49,18 @@ def main() -> None:
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(2)
-    except Diverged as error:
+    except (Diverged, OSError) as error:  # a full disk, a missing permission
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="The version.")
+    ] = False,
+) -> None:
+    """Noise-robust training by meta-learned example weights, tuned and scaled on Ray."""
 
 
 @app.command()
@@ -111,13 +127,14 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search for good settings with Optuna and ASHA on Ray Tune."""
-    from famus_ray.config.space import load_space
+    from famus_ray.config.space import check_study, load_space
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
     more += [] if concurrent is None else [f"study.concurrent={concurrent}"]
     more += [] if name is None else [f"run.name={name}"]
     loaded = load_space(space, tuple(more))
+    check_study(loaded.base.config)
     if dry_run:
         from famus_ray.cli_output import show_space
 

@@ -6,18 +6,28 @@ crash is the last, and is left out by readers. Ray's own records are not needed 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from famus_ray.errors import UserError
 from famus_ray.tables import TRIALS
 
-__all__ = ["PARAMETER", "append_event", "read_events", "trials_table"]
+__all__ = [
+    "PARAMETER",
+    "append_event",
+    "holding",
+    "is_held",
+    "read_events",
+    "trials_table",
+]
 
 PARAMETER = "param."  # columns of the trials table that hold a searched setting begin so
 
@@ -32,6 +42,32 @@ def append_event(path: Path, event: str, trial_id: str, **details: Any) -> None:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Be the one process that writes the ledger, while inside.
+
+    Raises:
+        UserError: another process is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{path.parent}: another process is running this study") from error
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process is writing the ledger now: the study is under way."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:

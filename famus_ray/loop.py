@@ -30,7 +30,7 @@ from famus_ray.run_folder import RunFolder
 from famus_ray.schedule import learning_rate
 from famus_ray.tables import SAMPLES, write_table
 
-__all__ = ["EpochReport", "OnStep", "TrainState", "epochs", "pick_device", "start"]
+__all__ = ["EpochReport", "OnStep", "TrainState", "check", "epochs", "pick_device", "start"]
 
 OnStep = Callable[[int, int, int], None]
 
@@ -123,6 +123,14 @@ def epochs(
             state.model, data, state.step.head, config.division, state.epoch, config.run.seed
         )
         write_table(folder.samples, SAMPLES, rows)
+
+
+def check(config: Config) -> Dataset:
+    """The data set of a run that can start; raises the UserError of one that cannot."""
+    data = load_dataset(config.data, config.noise, config.run.seed)
+    EpochBatches(data, config)
+    start(config, data, torch.device("cpu"))
+    return data
 
 
 def pick_device(config: Config) -> torch.device:

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 import yaml
 
-from famus_ray.config.resolve import load_yaml
+from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset
 from famus_ray.errors import UserError
@@ -78,7 +78,7 @@ class RunFolder:
         path = self.path / "config.yaml"
         if not path.is_file():
             raise UserError(f"{self.path}: no run to resume: it has no config.yaml")
-        saved = Config.model_validate(load_yaml(path)).model_dump()
+        saved = resolve(path).config.model_dump()
         differing = [
             f"{section}.{key} is {saved[section][key]} there and {value} here"
             for section, values in config.model_dump().items()

@@ -97,7 +97,7 @@ def resolve(
                 merged[key], sources[key] = value, source
             else:
                 problems.append((source, f"{key}: unknown key{_key_hint(key)}"))
-    config, invalid = _validate(merged)
+    config, invalid = _validate(merged, sources)
     problems += [(sources.get(key, "config"), message) for key, message in invalid]
     if problems or config is None:
         raise UserError(_report(problems))
@@ -105,7 +105,7 @@ def resolve(
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, read safely: no object is ever built from a tag.
+    """The mapping in a YAML file, read safely: no tag runs code.
 
     Raises:
         UserError: the file cannot be read, has a syntax error (with its line), holds a
@@ -159,7 +159,9 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield section, content
 
 
-def _validate(merged: Mapping[str, Any]) -> tuple[Config | None, list[tuple[str, str]]]:
+def _validate(
+    merged: Mapping[str, Any], sources: Mapping[str, str]
+) -> tuple[Config | None, list[tuple[str, str]]]:
     nested: dict[str, dict[str, Any]] = {}
     for key, value in merged.items():
         section, _, name = key.partition(".")
@@ -168,7 +170,7 @@ def _validate(merged: Mapping[str, Any]) -> tuple[Config | None, list[tuple[str,
         config = Config.model_validate(nested)
     except ValidationError as error:
         return None, [_describe(details) for details in error.errors()]
-    return config, list(_contradictions(config))
+    return config, list(_contradictions(config, sources))
 
 
 def _describe(details: Any) -> tuple[str, str]:
@@ -191,12 +193,12 @@ def _describe(details: Any) -> tuple[str, str]:
     return key, f"{key} = {details['input']}: {message.format(**context)}{hint}"
 
 
-def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
+def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Settings that are each in range, and together make no sense."""
-    if config.noise.kind == "none" and config.noise.rate:
+    if config.noise.rate and sources.get("noise.kind") == "default":
         yield (
             "noise.rate",
-            f"noise.rate = {config.noise.rate}: has no effect with noise.kind = none; "
+            f"noise.rate = {config.noise.rate}: has no effect without noise.kind; "
             "try noise.kind = symmetric",
         )
     if config.method.name != "ce" and config.data.meta_per_class == 0:

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
+from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
-__all__ = ["Space", "load_space", "read_entries", "space_names", "space_path"]
+__all__ = ["Space", "check_study", "load_space", "read_entries", "space_names", "space_path"]
 
 _Number = int | float
 
@@ -226,6 +227,23 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     return Space(path.stem, text, file.about, base, entries, file.points)
 
 
+def check_study(config: Config) -> None:
+    """Raise the UserError of a study that cannot run, whatever its space."""
+    if config.scale.workers > 1:
+        raise UserError(
+            f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
+            "train its configuration on several with `famus-ray train --workers`"
+        )
+    split, _, quantity = config.study.metric.partition("/")
+    if split not in ("validation", "test") or quantity not in ("top1", "top5"):
+        raise UserError(
+            f"study.metric = {config.study.metric}: must be a curve that grows with quality, "
+            "validation/top1 or validation/top5"
+        )
+    if split == "validation" and config.data.validation_fraction == 0:
+        raise UserError(f"study.metric = {config.study.metric}: data.validation_fraction is 0")
+
+
 def read_entries(path: Path) -> dict[str, _Range]:
     """The searched settings in a space's file, whether or not its preset can be found.
 
@@ -262,7 +280,11 @@ def _value_of(base: Resolved, name: str) -> Any:
 
 
 def _matches(value: Any, wanted: Any) -> bool:
-    return value in wanted if isinstance(wanted, list) else value == wanted
+    return value in _listed(wanted)
+
+
+def _listed(wanted: Any) -> list[Any]:
+    return wanted if isinstance(wanted, list) else [wanted]
 
 
 def _check_range(low: _Number, high: _Number, log: bool, step: _Number | None) -> None:
@@ -283,6 +305,8 @@ def _problems(entries: Mapping[str, _Range], file: _SpaceFile) -> list[str]:
         for key in entry.when:
             if key not in field_names():
                 found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
+            elif key in entries and not any(map(entries[key].contains, _listed(entry.when[key]))):
+                found.append(f"{name}.when: {key} is never {entry.when[key]}")
     if entries and not _dependencies_first(entries):
         found.append("when: the conditions go round in a circle")
     for i, point in enumerate(file.points):

@@ -84,7 +84,7 @@ def _read(path: Path, label_key: str, classes: int) -> dict[str, Any]:
                 "do not use a file from this source"
             ) from error
         raise UserError(f"{path}: damaged ({error}); download it again") from error
-    except (EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except Exception as error:  # whatever a damaged file makes the unpickler raise
         raise UserError(f"{path}: truncated or damaged ({error}); download it again") from error
     return _checked(path, loaded, label_key, classes)
 

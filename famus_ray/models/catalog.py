@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -63,8 +64,8 @@ def _from_library(name: str, classes: int, channels: int) -> nn.Module:
             raise UserError(f"model.name = {name}: takes 3 channels, the images have {channels}")
         network = torchvision.models.get_model(plain, weights=None, num_classes=classes)
         return network
-    known = [*_PREACT, *timm.list_models(), *torchvision.models.list_models()]
-    close = difflib.get_close_matches(plain, known, n=3)
+    known = {*_PREACT, *timm.list_models(), *torchvision.models.list_models()}
+    close = difflib.get_close_matches(plain, sorted(known), n=3)
     hint = f", did you mean {' or '.join(close)}?" if close else ""
     raise UserError(f"model.name = {name}: not here, in timm or in torchvision{hint}")
 
@@ -89,12 +90,15 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            state = load_file(path)
+            state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the readers raise
         reason = str(error).splitlines()[0]
         raise UserError(f"model.weights = {path}: cannot be read ({reason})") from error
+    if isinstance(state, dict) and isinstance(state.get("model"), dict):
+        state = state["model"]  # one of our own checkpoints
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise UserError(f"model.weights = {path}: not a state dict of tensors by name")
-    return state
+    tensors: dict[str, torch.Tensor] = state
+    return tensors

@@ -162,4 +162,4 @@ def _layer_namer(model: nn.Module) -> Callable[[str], str]:
         else:
             owners[name] = previous
     owners.update(dict.fromkeys(waiting, previous or "norm"))
-    return lambda parameter: owners[_module_of(parameter)]
+    return lambda parameter: owners[_module_of(parameter)] or parameter

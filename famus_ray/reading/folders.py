@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from famus_ray.errors import UserError
-from famus_ray.ledger import trials_table
+from famus_ray.ledger import is_held, trials_table
 from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table
 
 __all__ = ["RunSummary", "find_folder", "load_curves", "load_samples", "load_trials", "summarise"]
@@ -58,9 +58,13 @@ def load_trials(study: str | Path) -> pd.DataFrame:
         UserError: not the folder of a study.
     """
     folder = find_folder(study)
-    if (folder / "ledger.jsonl").is_file():
-        return trials_table(folder / "ledger.jsonl")
-    return read_table(folder / "trials.parquet", TRIALS)
+    ledger = folder / "ledger.jsonl"
+    if ledger.is_file():
+        return trials_table(ledger, live=is_held(ledger))
+    if (folder / "trials.parquet").is_file():
+        return read_table(folder / "trials.parquet", TRIALS)
+    is_run = (folder / "curves.parquet").is_file()
+    raise UserError(f"{folder}: {'a run, not a study' if is_run else 'not a study'}")
 
 
 def load_curves(folder: str | Path) -> pd.DataFrame:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from famus_ray.config.schema import Config
-from famus_ray.config.space import Space
-from famus_ray.data.catalog import load_dataset
+from famus_ray.config.space import Space, check_study
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
-from famus_ray.ledger import trials_table
+from famus_ray.ledger import holding, trials_table
+from famus_ray.loop import check
 from famus_ray.run_folder import RunFolder, runs_root
 from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
 from famus_ray.tables import TRIALS, write_table
@@ -61,33 +60,17 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
         KeyboardInterrupt: Ctrl-C; trials that had begun are `interrupted` in the table.
     """
     config = space.base.config
-    _check(config)
-    data = load_dataset(config.data, config.noise, config.run.seed)
+    check_study(config)
+    data = check(config)
     with cluster(config.scale) as resources:
         concurrent = trials_at_once(config.scale, resources, config.study.concurrent)
         RunFolder(path).begin(config, data)
         write_text(path / "space.yaml", space.text)
         try:
-            with ray_log(path / "ray.log"):
+            with holding(path / "ledger.jsonl"), ray_log(path / "ray.log"):
                 _fit(space, path, concurrent, on_trial)
         finally:
             write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
-
-
-def _check(config: Config) -> None:
-    if config.scale.workers > 1:
-        raise UserError(
-            f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
-            "train its configuration on several with `famus-ray train --workers`"
-        )
-    split, _, quantity = config.study.metric.partition("/")
-    if split not in ("validation", "test") or quantity not in ("top1", "top5"):
-        raise UserError(
-            f"study.metric = {config.study.metric}: must be a curve that grows with quality, "
-            "validation/top1 or validation/top5"
-        )
-    if split == "validation" and config.data.validation_fraction == 0:
-        raise UserError(f"study.metric = {config.study.metric}: data.validation_fraction is 0")
 
 
 def _fit(space: Space, path: Path, concurrent: int, on_trial: OnTrial) -> None:

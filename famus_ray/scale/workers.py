@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from famus_ray.config.schema import Config
-from famus_ray.errors import Diverged, UserError
-from famus_ray.loop import EpochReport, epochs
+from famus_ray.errors import Diverged
+from famus_ray.loop import EpochReport, check, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
@@ -32,6 +32,7 @@ def train_on_workers(
         UserError: more workers than the cluster can hold, or data and settings that do not fit.
         Diverged: a loss that is not finite.
     """
+    check(config)
     scale = config.scale
     with cluster(scale) as resources:
         trials_at_once(scale, resources, 1)
@@ -42,7 +43,6 @@ def train_on_workers(
 def _fit(config: Config, path: Path, retries: int) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
-    from ray.train.v2.api.exceptions import WorkerGroupError
 
     scale = config.scale
     per_worker = {"CPU": scale.cpus_per_worker}
@@ -62,28 +62,26 @@ def _fit(config: Config, path: Path, retries: int) -> None:
             failure_config=FailureConfig(max_failures=retries, controller_failure_limit=2),
         ),
     )
-    try:
-        trainer.fit()
-    except WorkerGroupError as error:
-        # A mistake in data or settings, or divergence, is the same in every worker: say it once.
-        for failure in error.worker_failures.values():
-            cause = getattr(failure, "cause", None) or failure
-            for kind in (UserError, Diverged):
-                if isinstance(cause, kind) or kind.__name__ in type(cause).__name__:
-                    raise kind(str(cause).splitlines()[-1]) from error
-        raise
+    diverged = trainer.fit().return_value
+    if diverged is not None:
+        raise Diverged(diverged)
 
 
-def _worker(settings: dict[str, Any]) -> None:
-    """What one Ray Train worker does."""
+def _worker(settings: dict[str, Any]) -> str | None:
+    """What one Ray Train worker does; the message of a divergence, which all workers see
+    alike and no retry would mend."""
     import ray.train
     import torch
 
     config = Config.model_validate(settings["config"])
     keep_freed_memory()
     torch.set_num_threads(config.run.threads or max(1, int(config.scale.cpus_per_worker)))
-    for report in epochs(config, RunFolder(Path(settings["path"]))):
-        ray.train.report({"epoch": report.epoch})
+    try:
+        for report in epochs(config, RunFolder(Path(settings["path"]))):
+            ray.train.report({"epoch": report.epoch})
+    except Diverged as error:
+        return str(error)
+    return None
 
 
 class _following:  # noqa: N801 - reads as a context: `with _following(...)`

@@ -14,7 +14,7 @@ import torch
 
 import famus_ray as fr
 from famus_ray.config import resolve
-from famus_ray.errors import UserError
+from famus_ray.errors import Diverged, UserError
 from famus_ray.scale.workers import train_on_workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
@@ -87,6 +87,12 @@ def test_a_mistake_inside_the_workers_is_one_clear_message(tmp_path: Path):
     overrides = ("scale.workers=2", "model.widths=[4]", f"run.root={tmp_path}")
     with pytest.raises(UserError, match=r"model.widths = \[4\]: preact_resnet8 has 3 stages"):
         fr.train("digits", *overrides)
+
+
+def test_divergence_ends_the_run_at_once(tmp_path: Path):
+    overrides = ("scale.workers=2", "optimiser.lr=1e30", f"run.root={tmp_path}")
+    with pytest.raises(Diverged, match="the training loss is nan"):
+        fr.train("digits", *SETTINGS, *overrides)
 
 
 def test_the_command_refuses_more_workers_than_the_machine_has(tmp_path: Path):
