@@ -1,0 +1,55 @@
+"""The definition as an engine: slower, more memory, and the oracle of the tests."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from famus_ray.meta.collective import all_reduce_sum_, global_sum, world_size
+from famus_ray.meta.last_layer import last_layer_loss
+from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
+
+__all__ = ["by_double_backward"]
+
+
+def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
+    """The meta gradient by differentiating through the virtual step, as Eq. 4 defines it."""
+    inputs, targets = train_batch
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+        logits_BC = look.model(inputs)
+    parameters = look.trainable()
+    names = look.moved()
+    train_loss = look.head(logits_BC, targets)
+    grads = torch.autograd.grad(
+        train_loss, [parameters[n] for n in names], create_graph=True, materialize_grads=True
+    )
+    train_grads = {n: global_sum(g) for n, g in zip(names, grads, strict=True)}
+    gates_G = look.gates(look.groups.gated, {n: g.detach() for n, g in train_grads.items()})
+
+    # The gated gradient keeps its value whatever the gate says; the gate decides whether
+    # theta is reached through it, and is itself straight-through.
+    r_G = gates_G.detach().requires_grad_()
+    gate_of = {
+        name: r
+        for group, r in zip(look.groups.gated, r_G, strict=True)
+        for name in group.parameters
+    }
+    moved = {}
+    for name in names:
+        value = train_grads[name].detach()
+        if name in gate_of:
+            r = gate_of[name]
+            value = value + r.detach() * (train_grads[name] - value) + (r - r.detach()) * value
+        moved[name] = stepped(parameters[name], value, look.lr)
+    objective = meta_loss = look.loss_at(moved, meta_batch)
+    if look.last_layer_weight:
+        last = {n: train_grads[n] for n in look.groups.last_layer}
+        meta_grads = gradients(meta_loss, {n: moved[n] for n in last}, None)
+        all_reduce_sum_(list(meta_grads.values()))
+        mismatch = last_layer_loss(last, meta_grads, look.match_spread)
+        objective = objective + look.last_layer_weight * mismatch / world_size()
+    theta = dict(look.head.named_parameters())
+    found = gradients(objective, {**theta, "": r_G}, None)
+    gate_grads_G = found.pop("")
+    all_reduce_sum_([*found.values(), gate_grads_G])
+    return MetaGradient(found, gates_G, gate_grads_G, logits_BC, meta_loss.detach())

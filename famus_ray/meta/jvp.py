@@ -1,0 +1,87 @@
+"""The fast engine: ordinary gradients and one Jacobian-vector product; no second backward."""
+
+# Shapes: B train examples, C classes, G gated layer groups.
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from famus_ray.meta.collective import all_reduce_sum_
+from famus_ray.meta.last_layer import last_layer_loss
+from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
+from famus_ray.meta.replay import ForwardRecord
+from famus_ray.meta.tangent import logits_tangent
+
+__all__ = ["by_jvp"]
+
+
+def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
+    """The meta gradient by one Jacobian-vector product along d_l = -lr * r_l * u_l."""
+    inputs, targets = train_batch
+    gated = look.groups.gated_parameters
+    record = ForwardRecord(look.model, gated)
+    with record.recording():
+        logits_BC = look.model(inputs)
+
+    # Virtual-Train: dphi_BC keeps its graph to theta, on logits alone.
+    z_BC = logits_BC.detach().requires_grad_()
+    (dphi_BC,) = torch.autograd.grad(look.head(z_BC, targets), z_BC, create_graph=True)
+    names = look.moved()
+    parameters = look.trainable()
+    train_grads = gradients(logits_BC, {n: parameters[n] for n in names}, dphi_BC.detach())
+    all_reduce_sum_(list(train_grads.values()))
+    gates_G = look.gates(look.groups.gated, train_grads)
+
+    # Meta-Train: the meta gradient at the virtual weights, down to the lowest gated layer.
+    tail = {n: stepped(parameters[n], train_grads[n], look.lr).requires_grad_() for n in gated}
+    trunk = {n: stepped(parameters[n], train_grads[n], look.lr) for n in names if n not in tail}
+    meta_loss = look.loss_at({**trunk, **tail}, meta_batch)
+    del trunk
+    meta_grads = gradients(meta_loss, tail, None)
+    meta_loss = meta_loss.detach()  # its graph holds the activations of the meta forward
+    all_reduce_sum_(list(meta_grads.values()))
+    gate_grads_G = torch.stack(
+        [
+            -look.lr * group_dot(group.parameters, meta_grads, train_grads)
+            for group in look.groups.gated
+        ]
+    )
+
+    direction = _direction(look, gates_G.detach(), meta_grads, train_grads)
+    del tail, train_grads, meta_grads
+    dz_BC = logits_tangent(look.model, inputs, direction, look.buffers(), record)
+    theta = dict(look.head.named_parameters())
+    head_grads = gradients((dphi_BC * dz_BC).sum(), theta, None)
+    all_reduce_sum_(list(head_grads.values()))
+    return MetaGradient(head_grads, gates_G, gate_grads_G, logits_BC, meta_loss)
+
+
+def _direction(
+    look: Lookahead,
+    gates_G: Tensor,
+    meta_grads: Mapping[str, Tensor],
+    train_grads: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """d: -lr * r_l * u_l where a gate is open, and lambda2 * dL_g/dg at the last layer.
+
+    On a GPU closed gates give zeros instead of being left out: reading them would stall it.
+    """
+    on_gpu = gates_G.is_cuda
+    direction = {
+        name: -look.lr * gate * meta_grads[name]
+        for group, gate in zip(look.groups.gated, gates_G, strict=True)
+        if on_gpu or gate.item() != 0.0
+        for name in group.parameters
+    }
+    if look.last_layer_weight:
+        last = {n: train_grads[n].detach().requires_grad_() for n in look.groups.last_layer}
+        loss = look.last_layer_weight * last_layer_loss(last, meta_grads, look.match_spread)
+        for name, grad in gradients(loss, last, None).items():
+            direction[name] = direction[name] + grad if name in direction else grad
+    return direction
+
+
+def group_dot(names: tuple[str, ...], a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack([torch.dot(a[n].flatten(), b[n].flatten()) for n in names]).sum()

@@ -1,0 +1,91 @@
+"""What the engines share: the problem they solve, and the answer they give."""
+
+# Shapes: B train examples, C classes, G gated layer groups.
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from famus_ray.meta.gates import GateSampler
+from famus_ray.models.layer_groups import LayerGroups
+
+__all__ = ["Batch", "Lookahead", "MetaGradient", "MetaLoss", "Scope", "gradients", "stepped"]
+
+Batch = tuple[Tensor, Tensor]
+MetaLoss = Callable[[Tensor, Tensor], Tensor]
+Scope = Literal["all", "tail"]
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """What one virtual and meta step found out; nothing is updated yet.
+
+    Attributes:
+        head_grads: the meta gradient by name of the head's parameter, summed over all processes.
+        gates_G: the gates drawn, differentiable in the sampler's parameters.
+        gate_grads_G: derivative of the meta loss by each gate, the same on every process.
+        logits_BC: the train batch's logits, still attached to the network: the actual step
+            takes its gradient from here and needs no forward of its own.
+        meta_loss: this process's share of L_meta at the virtual weights, a detached scalar.
+    """
+
+    head_grads: dict[str, Tensor]
+    gates_G: Tensor
+    gate_grads_G: Tensor
+    logits_BC: Tensor
+    meta_loss: Tensor
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """One virtual step and what is asked of it; fields as in `gradient.meta_gradient`."""
+
+    model: nn.Module
+    head: nn.Module
+    groups: LayerGroups
+    gates: GateSampler
+    meta_loss: MetaLoss
+    lr: float
+    last_layer_weight: float
+    match_spread: bool
+    scope: Scope
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def moved(self) -> list[str]:
+        """Names of the parameters that the virtual step moves."""
+        return list(self.trainable() if self.scope == "all" else self.groups.gated_parameters)
+
+    def loss_at(self, moved: Mapping[str, Tensor], meta_batch: Batch) -> Tensor:
+        """The meta loss with `moved` in place of the network's parameters. Its running
+        statistics are left alone: the forward sees copies of the buffers."""
+        still = {n: p.detach() for n, p in self.model.named_parameters() if n not in moved}
+        inputs, targets = meta_batch
+        logits = functional_call(self.model, {**still, **moved, **self.buffers()}, (inputs,))
+        return self.meta_loss(logits, targets)
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+
+
+def stepped(parameter: Tensor, grad: Tensor, lr: float) -> Tensor:
+    """The parameter after one plain gradient step, w_hat of Eq. 3."""
+    return torch.add(parameter.detach(), grad, alpha=-lr)
+
+
+def gradients(
+    output: Tensor, inputs: Mapping[str, Tensor], grad_output: Tensor | None
+) -> dict[str, Tensor]:
+    """Gradients by name, zeros where the output does not depend; the graph is kept."""
+    if not inputs:
+        return {}
+    grads = torch.autograd.grad(
+        output, list(inputs.values()), grad_output, retain_graph=True, materialize_grads=True
+    )
+    return dict(zip(inputs, grads, strict=True))
