@@ -16,7 +16,7 @@ head = LearnedWeights()  # v = Psi(loss): each example's weight
 optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
 meta_optimiser = torch.optim.Adam(head.parameters(), lr=1e-3)
 
-for step in range(20):
+for _ in range(20):
     found = meta_gradient(
         network, head, (images, labels), (clean_images, clean_labels), lookahead_lr=0.1
     )

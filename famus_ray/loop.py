@@ -171,16 +171,18 @@ def _train_epoch(
         group["lr"] = rate
     state.model.train()
     sums: dict[str, torch.Tensor] = {}
+    counts: dict[str, int] = {}
     began = time.perf_counter()
     pairs = batches.epoch(epoch, with_meta=state.step.needs_meta_batch)
     for i, (train, meta) in enumerate(pairs, start=1):
         for name, value in state.step(state.model, state.optimiser, train, meta).items():
             sums[name] = sums.get(name, 0) + value
+            counts[name] = counts.get(name, 0) + 1
         on_step(epoch + 1, i, batches.steps)
     _average_statistics(state.model)
     shares = {name: total for name, total in sums.items() if name.endswith("/loss")}
     all_reduce_sum_(list(shares.values()))
-    metrics = {name: float(total) / batches.steps for name, total in sums.items()}
+    metrics = {name: float(total) / counts[name] for name, total in sums.items()}
     seconds = (time.perf_counter() - began) / batches.steps
     return {**metrics, "train/lr": rate, "time/step": seconds}
 

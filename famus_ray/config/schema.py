@@ -91,8 +91,12 @@ class ModelConfig(_Section):
 class MethodConfig(_Section):
     """The training method."""
 
-    name: Literal["ce", "mwnet", "famus"] = "famus"
-    """ce: plain cross-entropy; mwnet: learned weights, all layers; famus: gated layers."""
+    name: Literal["ce", "mixup", "l2rw", "mwnet", "mlc", "famus"] = "famus"
+    """ce: plain cross-entropy; mixup: convex pairs of examples; l2rw: a weight an example, from
+    scratch at each step; mwnet: learned weights, all layers; mlc: learned label
+    transition matrix; famus: learned weights, gated layers."""
+    mixup_alpha: Float = Field(1.0, gt=0)
+    """Parameter of mixup's Beta(alpha, alpha)."""
 
 
 class MetaConfig(_Section):
@@ -108,14 +112,21 @@ class MetaConfig(_Section):
     """Meta examples a step; run.batch_size when left out, at most the whole meta set."""
     lookahead_lr: Float | None = Field(None, gt=0)
     """Rate of the virtual step; the current learning rate when left out."""
-    engine: Literal["jvp", "double_backward"] = "jvp"
-    """jvp: one forward-mode pass; double_backward: the definition, slower."""
+    engine: Literal["jvp", "double_backward", "finite_difference"] = "jvp"
+    """jvp: one forward-mode pass, exact; double_backward: the definition, slower;
+    finite_difference: two more forwards, approximate."""
+    interval: Int = Field(1, ge=1)
+    """Steps from one update of the meta model and the gates to the next."""
     scope: Literal["all", "tail"] = "all"
     """Which layers the virtual step moves: all, or the gated tail only."""
     grouping: Literal["tensor", "layer", "block", "stage"] = "layer"
     """What one gate covers: tensor, layer, block or stage."""
     gated_from: str = "last_stage"
     """Where the gated tail begins: all, last_stage, or the beginning of a layer's name."""
+    sampler: Literal["learned", "all", "fixed", "random"] = "learned"
+    """Which gates are open: learned (FaMUS), all, fixed (meta.open), or k at random."""
+    open: tuple[str, ...] = ()
+    """Groups that a fixed sampler opens, by the beginning of their names."""
     gate_lr: Float = Field(0.1, gt=0)
     """Learning rate delta of the gates (SGD, momentum 0.9)."""
     gate_hidden: Int = Field(128, ge=1)
@@ -123,7 +134,7 @@ class MetaConfig(_Section):
     temperature: Float = Field(5.0, gt=0)
     """Temperature of the Gumbel-softmax."""
     k: Float = Field(4.0, ge=0)
-    """K: number of gates expected to be open (Eq. 10)."""
+    """K: number of gates expected to be open (Eq. 10), or open under the random sampler."""
     lambda1: Float = Field(0.1, ge=0)
     """Weight of L_r, which holds the number of open gates near K."""
     lambda2: Float = Field(0.0, ge=0)

@@ -51,5 +51,6 @@ def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -
     theta = dict(look.head.named_parameters())
     found = gradients(objective, {**theta, "": r_G}, None)
     gate_grads_G = found.pop("")
-    all_reduce_sum_([*found.values(), gate_grads_G])
+    shared = [] if getattr(look.head, "per_example", False) else list(found.values())
+    all_reduce_sum_([*shared, gate_grads_G])
     return MetaGradient(found, gates_G, gate_grads_G, logits_BC, meta_loss.detach())

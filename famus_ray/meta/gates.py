@@ -16,7 +16,15 @@ from torch import Tensor, nn
 
 from famus_ray.models.layer_groups import LayerGroup
 
-__all__ = ["Fidelity", "FixedGates", "GateSampler", "LearnedGates", "pooled_size", "sparsity_loss"]
+__all__ = [
+    "Fidelity",
+    "FixedGates",
+    "GateSampler",
+    "LearnedGates",
+    "RandomGates",
+    "pooled_size",
+    "sparsity_loss",
+]
 
 Fidelity = Literal["paper", "released"]
 
@@ -37,6 +45,24 @@ class FixedGates:
 
     def __call__(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
         return self.gates_G
+
+
+class RandomGates:
+    """Opens `count` gates drawn anew each time (Table 4's random sampler).
+
+    Args:
+        generator: seeded alike on every process, on `device`.
+    """
+
+    def __init__(self, count: int, device: torch.device, generator: torch.Generator) -> None:
+        self.count = count
+        self.device = device
+        self.generator = generator
+
+    def __call__(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
+        order_G = torch.rand(len(groups), device=self.device, generator=self.generator).argsort()
+        dtype = next(iter(grads.values())).dtype
+        return (order_G.argsort() < self.count).to(dtype)
 
 
 class LearnedGates(nn.Module):

@@ -10,9 +10,10 @@ push d_l = -lr * r_l * u_l through the network to get the logits' tangent dz; th
     d L_meta / d theta = d/dtheta <grad_z L_train(z; theta), dz>     on logits alone
     d L_meta / d r_l   = -lr * <u_l, g_l>
 
-L_g is a function of g at the last layer, so its derivative joins d there. Both engines give
+L_g is a function of g at the last layer, so its derivative joins d there. The engines give
 the same number: `jvp` by the identity above, `double_backward` by differentiating through
-the virtual step, which is the definition, and the oracle of the tests.
+the virtual step, which is the definition and the oracle of the tests, and
+`finite_difference` up to its truncation, with dz from two forwards.
 """
 
 # Shapes: B train examples, C classes, G gated layer groups.
@@ -27,16 +28,17 @@ from torch import Tensor, nn
 from famus_ray.meta.double_backward import by_double_backward
 from famus_ray.meta.gates import FixedGates, GateSampler
 from famus_ray.meta.heads import mean_cross_entropy
-from famus_ray.meta.jvp import by_jvp
+from famus_ray.meta.jvp import by_finite_difference, by_jvp
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, MetaLoss, Scope
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
 __all__ = ["Batch", "Engine", "MetaGradient", "MetaLoss", "Scope", "meta_gradient"]
 
-Engine = Literal["jvp", "double_backward"]
+Engine = Literal["jvp", "double_backward", "finite_difference"]
 
 _ENGINES: dict[str, Callable[[Lookahead, Batch, Batch], MetaGradient]] = {
     "jvp": by_jvp,
+    "finite_difference": by_finite_difference,
     "double_backward": by_double_backward,
 }
 
@@ -73,7 +75,8 @@ def meta_gradient(
         last_layer_weight: lambda2 of Eq. 12.
         match_spread: L_g compares the standard deviation as well as the mean (released code).
         scope: `all` moves every layer in the virtual step, `tail` the gated ones only.
-        engine: `jvp`, or `double_backward`, the slow definition.
+        engine: `jvp`, exact and fast; `double_backward`, the slow definition;
+            `finite_difference`, an approximation for networks without forward mode.
 
     Raises:
         ValueError: an unknown engine or scope.

@@ -4,10 +4,18 @@ A head is an `nn.Module` called with logits and targets; it returns this process
 of the training loss, a scalar, whose sum over the processes is the loss of the whole
 batch. Its parameters are the meta parameters theta. Because it sees the logits only, its
 derivatives cost next to nothing, and every head shares one engine (see `gradient`).
+
+A head may have a method `project()` (`Projected`), called after theta was updated, that brings
+theta back to where it means something. It may say `vanishes = True` if its loss is zero at
+theta, so that the virtual step goes nowhere and need not be computed, and
+`per_example = True` if theta belongs to this process's examples, so that its gradient is not
+summed over the processes.
 """
 
 # Shapes: B local examples, C classes.
 from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +23,22 @@ from torch import Tensor, nn
 
 from famus_ray.meta.collective import global_sum, world_size
 
-__all__ = ["LearnedWeights", "MeanCrossEntropy", "WeightNet", "mean_cross_entropy"]
+__all__ = [
+    "ExampleWeights",
+    "LearnedWeights",
+    "MeanCrossEntropy",
+    "Projected",
+    "TransitionMatrix",
+    "WeightNet",
+    "mean_cross_entropy",
+]
+
+
+@runtime_checkable
+class Projected(Protocol):
+    """A head whose theta lives in a set: `project` brings it back there after an update."""
+
+    def project(self) -> None: ...
 
 
 def mean_cross_entropy(logits_BC: Tensor, targets: Tensor) -> Tensor:
@@ -69,3 +92,42 @@ class LearnedWeights(nn.Module):
         raw_B = self.weight_net(losses_B.detach())
         weights_B: Tensor = raw_B / global_sum(raw_B.sum()).clamp_min(torch.finfo(raw_B.dtype).tiny)
         return weights_B
+
+
+class ExampleWeights(nn.Module):
+    """sum_i eps_i * loss_i at eps = 0: one meta parameter an example (Ren et al. 2018, L2RW)."""
+
+    vanishes = True
+    per_example = True
+
+    def __init__(self, like: Tensor) -> None:
+        """`like` gives dtype and device; its first dimension is the number of examples."""
+        super().__init__()
+        self.eps_B = nn.Parameter(like.new_zeros(like.shape[0]))
+
+    def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        return torch.dot(self.eps_B, F.cross_entropy(logits_BC, targets, reduction="none"))
+
+
+class TransitionMatrix(nn.Module):
+    """-log (T softmax(z))_y, mean over the global batch: T[y, c] = p(label y | class c).
+
+    The columns of T are distributions over labels (Wang et al. 2020, MLC). It begins near
+    the identity: `stays` of each column on the diagonal, the rest spread evenly.
+    """
+
+    def __init__(self, classes: int, stays: float = 0.9) -> None:
+        super().__init__()
+        others = (1 - stays) / (classes - 1)
+        self.matrix_CC = nn.Parameter(torch.full((classes, classes), others).fill_diagonal_(stays))
+
+    def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        labels_BC = torch.softmax(logits_BC, dim=1) @ self.matrix_CC.T
+        tiny = torch.finfo(labels_BC.dtype).tiny
+        return F.nll_loss(labels_BC.clamp_min(tiny).log(), targets) / world_size()
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """No negative entries, and every column sums to 1."""
+        self.matrix_CC.clamp_(min=0)
+        self.matrix_CC.div_(self.matrix_CC.sum(dim=0, keepdim=True).clamp_min(1e-12))

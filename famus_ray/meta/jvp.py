@@ -1,4 +1,4 @@
-"""The fast engine: ordinary gradients and one Jacobian-vector product; no second backward."""
+"""The fast engines: ordinary gradients and one tangent of the logits; no second backward."""
 
 # Shapes: B train examples, C classes, G gated layer groups.
 from __future__ import annotations
@@ -12,13 +12,24 @@ from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.replay import ForwardRecord
-from famus_ray.meta.tangent import logits_tangent
+from famus_ray.meta.tangent import TangentOfLogits, logits_difference, logits_tangent
 
-__all__ = ["by_jvp"]
+__all__ = ["by_finite_difference", "by_jvp"]
 
 
 def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
     """The meta gradient by one Jacobian-vector product along d_l = -lr * r_l * u_l."""
+    return _by_tangent(look, train_batch, meta_batch, logits_tangent)
+
+
+def by_finite_difference(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
+    """The same with the tangent as a central difference of two forwards, as in DARTS and SAMA."""
+    return _by_tangent(look, train_batch, meta_batch, logits_difference)
+
+
+def _by_tangent(
+    look: Lookahead, train_batch: Batch, meta_batch: Batch, tangent: TangentOfLogits
+) -> MetaGradient:
     inputs, targets = train_batch
     gated = look.groups.gated_parameters
     record = ForwardRecord(look.model, gated)
@@ -28,15 +39,15 @@ def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradie
     # Virtual-Train: dphi_BC keeps its graph to theta, on logits alone.
     z_BC = logits_BC.detach().requires_grad_()
     (dphi_BC,) = torch.autograd.grad(look.head(z_BC, targets), z_BC, create_graph=True)
-    names = look.moved()
     parameters = look.trainable()
-    train_grads = gradients(logits_BC, {n: parameters[n] for n in names}, dphi_BC.detach())
-    all_reduce_sum_(list(train_grads.values()))
+    train_grads = _train_gradients(look, logits_BC, dphi_BC.detach())
     gates_G = look.gates(look.groups.gated, train_grads)
 
     # Meta-Train: the meta gradient at the virtual weights, down to the lowest gated layer.
     tail = {n: stepped(parameters[n], train_grads[n], look.lr).requires_grad_() for n in gated}
-    trunk = {n: stepped(parameters[n], train_grads[n], look.lr) for n in names if n not in tail}
+    trunk = {
+        n: stepped(parameters[n], train_grads[n], look.lr) for n in train_grads if n not in tail
+    }
     meta_loss = look.loss_at({**trunk, **tail}, meta_batch)
     del trunk
     meta_grads = gradients(meta_loss, tail, None)
@@ -51,11 +62,23 @@ def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradie
 
     direction = _direction(look, gates_G.detach(), meta_grads, train_grads)
     del tail, train_grads, meta_grads
-    dz_BC = logits_tangent(look.model, inputs, direction, look.buffers(), record)
+    dz_BC = tangent(look.model, inputs, direction, look.buffers(), record)
     theta = dict(look.head.named_parameters())
     head_grads = gradients((dphi_BC * dz_BC).sum(), theta, None)
-    all_reduce_sum_(list(head_grads.values()))
+    if not getattr(look.head, "per_example", False):
+        all_reduce_sum_(list(head_grads.values()))
     return MetaGradient(head_grads, gates_G, gate_grads_G, logits_BC, meta_loss)
+
+
+def _train_gradients(look: Lookahead, logits_BC: Tensor, dphi_BC: Tensor) -> dict[str, Tensor]:
+    """g of Eq. 3 for the whole batch; a head that vanishes needs no backward to know it."""
+    parameters = look.trainable()
+    moved = {name: parameters[name] for name in look.moved()}
+    if getattr(look.head, "vanishes", False):
+        return {name: torch.zeros_like(p) for name, p in moved.items()}
+    grads = gradients(logits_BC, moved, dphi_BC)
+    all_reduce_sum_(list(grads.values()))
+    return grads
 
 
 def _direction(

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
 from famus_ray.meta.gradient import Batch, Engine, Scope, meta_gradient
+from famus_ray.meta.heads import Projected
 from famus_ray.models.layer_groups import LayerGroups
 
-__all__ = ["MetaStep", "PlainStep", "TrainStep"]
+__all__ = ["MetaStep", "PlainStep", "TrainStep", "descend"]
 
 
 class TrainStep(Protocol):
@@ -47,7 +48,7 @@ class PlainStep:
     ) -> dict[str, Tensor]:
         inputs, targets = train
         loss = self.head(model(inputs), targets)
-        return {"train/loss": _descend(model, optimiser, loss)}
+        return {"train/loss": descend(model, optimiser, loss)}
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -69,6 +70,8 @@ class MetaStep:
         sparsity_weight: lambda1 of Eq. 12.
         last_layer_weight: lambda2 of Eq. 12.
         lookahead_lr: rate of the virtual step; the optimiser's current one when None.
+        interval: theta and gates are updated at every so many steps, beginning with the first.
+        taken: steps taken so far.
     """
 
     head: nn.Module
@@ -84,11 +87,17 @@ class MetaStep:
     engine: Engine = "jvp"
     fidelity: Fidelity = "paper"
     needs_meta_batch: bool = True
+    interval: int = 1
+    taken: int = 0
 
     def __call__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
         assert meta is not None, "the loop gives a meta batch to every step that needs one"
+        self.taken += 1
+        if (self.taken - 1) % self.interval:
+            loss = self.head(model(train[0]), train[1])
+            return {"train/loss": descend(model, optimiser, loss)}
         rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
         found = meta_gradient(
             model,
@@ -106,11 +115,13 @@ class MetaStep:
         for name, parameter in self.head.named_parameters():
             parameter.grad = found.head_grads[name]
         self.head_optimiser.step()
+        if isinstance(self.head, Projected):
+            self.head.project()
         if self.gates_optimiser is not None:
             self._update_gates(self.gates_optimiser, found.gates_G, found.gate_grads_G)
 
         # Actual-Train: the same forward as the virtual step, weighed by the new theta.
-        loss = _descend(model, optimiser, self.head(found.logits_BC, train[1]))
+        loss = descend(model, optimiser, self.head(found.logits_BC, train[1]))
         return {
             "train/loss": loss,
             "meta/loss": found.meta_loss,
@@ -133,7 +144,11 @@ class MetaStep:
         optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:
-        state = {"head": self.head.state_dict(), "head_optimiser": self.head_optimiser.state_dict()}
+        state: dict[str, Any] = {
+            "head": self.head.state_dict(),
+            "head_optimiser": self.head_optimiser.state_dict(),
+            "taken": self.taken,
+        }
         if isinstance(self.gates, LearnedGates) and self.gates_optimiser is not None:
             state["gates"] = self.gates.state_dict()
             state["gates_optimiser"] = self.gates_optimiser.state_dict()
@@ -142,12 +157,13 @@ class MetaStep:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.head.load_state_dict(state["head"])
         self.head_optimiser.load_state_dict(state["head_optimiser"])
+        self.taken = state["taken"]
         if isinstance(self.gates, LearnedGates) and self.gates_optimiser is not None:
             self.gates.load_state_dict(state["gates"])
             self.gates_optimiser.load_state_dict(state["gates_optimiser"])
 
 
-def _descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+def descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
     """One optimiser step on this process's share of the loss; the share, detached."""
     optimiser.zero_grad()
     loss.backward()

@@ -9,7 +9,7 @@ from torch import nn
 
 from famus_ray.config.schema import Config
 from famus_ray.meta.step import TrainStep
-from famus_ray.methods import ce, famus, mwnet
+from famus_ray.methods import ce, famus, l2rw, mixup, mlc, mwnet
 
 __all__ = ["METHODS", "build_step"]
 
@@ -22,7 +22,14 @@ class Builder(Protocol):
     ) -> TrainStep: ...
 
 
-METHODS: dict[str, Builder] = {"ce": ce.build, "mwnet": mwnet.build, "famus": famus.build}
+METHODS: dict[str, Builder] = {
+    "ce": ce.build,
+    "mixup": mixup.build,
+    "l2rw": l2rw.build,
+    "mwnet": mwnet.build,
+    "mlc": mlc.build,
+    "famus": famus.build,
+}
 
 
 def build_step(config: Config, model: nn.Module, gate_noise: torch.Generator) -> TrainStep:

@@ -7,7 +7,7 @@ from torch import nn
 
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
-from famus_ray.meta.gates import LearnedGates
+from famus_ray.meta.gates import FixedGates, GateSampler, LearnedGates, RandomGates
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods.mwnet import weight_head
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
@@ -19,30 +19,24 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     """The step of FaMUS.
 
     Raises:
-        UserError: `meta.gated_from` names no layer of this network.
+        UserError: `meta.gated_from` or `meta.open` names no layer of this network.
     """
     meta = config.meta
-    device = next(model.parameters()).device
     groups = _groups(config, model)
-    head, optimiser = weight_head(meta, device)
-    released = meta.fidelity == "released"
-    gates = LearnedGates(
-        groups.gated,
-        {name: p.shape for name, p in model.named_parameters()},
-        hidden=meta.gate_hidden,
-        temperature=meta.temperature,
-        fidelity=meta.fidelity,
-        always_open=groups.last_layer if released else (),
-        generator=gate_noise,
-    ).to(device)
+    head, optimiser = weight_head(meta, next(model.parameters()).device)
+    gates = _gates(config, model, groups, gate_noise)
+    gates_optimiser = None
+    if isinstance(gates, LearnedGates):
+        nesterov = meta.fidelity == "released"
+        gates_optimiser = torch.optim.SGD(
+            gates.parameters(), lr=meta.gate_lr, momentum=0.9, nesterov=nesterov
+        )
     return MetaStep(
         head=head,
         head_optimiser=optimiser,
         groups=groups,
         gates=gates,
-        gates_optimiser=torch.optim.SGD(
-            gates.parameters(), lr=meta.gate_lr, momentum=0.9, nesterov=released
-        ),
+        gates_optimiser=gates_optimiser,
         expected_open=meta.k,
         sparsity_weight=meta.lambda1,
         last_layer_weight=meta.lambda2,
@@ -50,7 +44,32 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         scope=meta.scope,
         engine=meta.engine,
         fidelity=meta.fidelity,
+        interval=meta.interval,
     )
+
+
+def _gates(
+    config: Config, model: nn.Module, groups: LayerGroups, noise: torch.Generator
+) -> GateSampler:
+    """The sampler of Table 4 that the config names."""
+    meta, device = config.meta, next(model.parameters()).device
+    if meta.sampler == "random":
+        return RandomGates(round(meta.k), device, noise)
+    if meta.sampler in ("all", "fixed"):
+        is_open = [meta.sampler == "all" or g.name.startswith(meta.open) for g in groups.gated]
+        if not any(is_open):
+            names = ", ".join(g.name for g in groups.gated)
+            raise UserError(f"meta.open = {list(meta.open)}: no group begins so; there are {names}")
+        return FixedGates(torch.tensor(is_open, dtype=torch.float32, device=device))
+    return LearnedGates(
+        groups.gated,
+        {name: p.shape for name, p in model.named_parameters()},
+        hidden=meta.gate_hidden,
+        temperature=meta.temperature,
+        fidelity=meta.fidelity,
+        always_open=groups.last_layer if meta.fidelity == "released" else (),
+        generator=noise,
+    ).to(device)
 
 
 def _groups(config: Config, model: nn.Module) -> LayerGroups:

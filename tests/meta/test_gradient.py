@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from famus_ray.meta import FixedGates, LearnedWeights, MetaGradient, meta_gradient
+from famus_ray.meta.heads import ExampleWeights, TransitionMatrix
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 from famus_ray.models.preact_resnet import PreActResNet
 
@@ -37,6 +38,9 @@ class SoftTargets(nn.Module):
         share = torch.sigmoid(self.share)
         hard = F.one_hot(targets, CLASSES).to(logits.dtype)
         return F.cross_entropy(logits, (1 - share) * hard + share * self.prior.softmax(0))
+
+
+HEADS = [LearnedWeights, SoftTargets, lambda: TransitionMatrix(CLASSES)]
 
 
 def small_net(norm: str = "batch", widths: tuple[int, ...] = (4, 6)) -> nn.Module:
@@ -112,7 +116,7 @@ def test_engines_agree_for_every_grouping_and_gate_pattern(grouping, dtype, boun
     count=st.integers(2, 7),
     widths=st.lists(st.integers(2, 6), min_size=1, max_size=3).map(tuple),
     norm=st.sampled_from(["batch", "group"]),
-    head_kind=st.sampled_from([LearnedWeights, SoftTargets]),
+    head_kind=st.sampled_from(HEADS),
     grouping=st.sampled_from(GROUPINGS),
     gated_from=st.sampled_from(["all", "last_stage"]),
     scope=st.sampled_from(["all", "tail"]),
@@ -139,7 +143,7 @@ def test_engines_agree_on_any_shape_head_and_pattern(
     assert torch.allclose(jvp.gate_grads_G, oracle.gate_grads_G, rtol=1e-9, atol=1e-14)
 
 
-@pytest.mark.parametrize("head_kind", [LearnedWeights, SoftTargets])
+@pytest.mark.parametrize("head_kind", HEADS)
 def test_finite_differences_of_the_whole_bilevel_objective(head_kind):
     """Perturb theta, redo the virtual step, look at the meta loss."""
     torch.manual_seed(0)
@@ -172,6 +176,37 @@ def test_finite_differences_of_the_whole_bilevel_objective(head_kind):
 
 def fresh_buffers(net: nn.Module) -> dict[str, Tensor]:
     return {name: buffer.clone() for name, buffer in net.named_buffers()}
+
+
+@pytest.mark.parametrize("head_kind", HEADS)
+@pytest.mark.parametrize("scope", ["all", "tail"])
+def test_the_finite_difference_engine_is_close(head_kind, scope):
+    torch.manual_seed(0)
+    net, head = small_net().double(), head_kind().double()
+    state = {k: v.clone() for k, v in net.state_dict().items()}
+    groups = layer_groups(net, "layer", "last_stage")
+    found = []
+    for engine in ("finite_difference", "double_backward"):
+        net.load_state_dict(state)
+        pair = batches(8, torch.float64, seed=5)
+        rest = {"groups": groups, "scope": scope, "last_layer_weight": 0.1, "engine": engine}
+        found.append(meta_gradient(net, head, *pair, lookahead_lr=0.3, **rest))
+    assert 0 < difference(flat(found[0]), flat(found[1])) <= 1e-5
+
+
+def test_example_weights_at_zero_give_the_gradient_of_each_example():
+    """L2RW: at eps = 0 the meta gradient is -lr <grad of loss_i, grad of the meta loss>."""
+    torch.manual_seed(0)
+    net = small_net("group").double()
+    train, meta = batches(5, torch.float64, seed=11)
+    found = meta_gradient(net, ExampleWeights(train[0]), train, meta, lookahead_lr=0.3)
+    parameters = list(net.parameters())
+    u = torch.autograd.grad(F.cross_entropy(net(meta[0]), meta[1]), parameters)
+    losses = F.cross_entropy(net(train[0]), train[1], reduction="none")
+    for i in range(5):
+        g = torch.autograd.grad(losses[i], parameters, retain_graph=True)
+        expected = -0.3 * sum((a * b).sum() for a, b in zip(u, g, strict=True))
+        assert found.head_grads["eps_B"][i].item() == pytest.approx(expected.item(), rel=1e-9)
 
 
 def test_torch_func_double_differentiation_gives_the_same_number():

@@ -34,7 +34,7 @@ def five_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
         state.step(state.model, state.optimiser, train, meta)
     found = {f"weights {n}": p for n, p in state.model.named_parameters()}
     found |= {f"theta {n}": p for n, p in state.step.head.named_parameters()}
-    if method == "famus":
+    if isinstance(getattr(state.step, "gates", None), torch.nn.Module):
         found |= {f"gates {n}": p for n, p in state.step.gates.named_parameters()}
     return {name: p.detach().clone() for name, p in found.items()}
 
@@ -45,9 +45,12 @@ CASES = {
         ("famus", ("meta.scope=tail", "meta.fidelity=released")),
         ("famus", ("meta.engine=double_backward",)),
         ("mwnet", ()),
+        ("l2rw", ()),
+        ("mlc", ("meta.lr=0.1",)),
+        ("famus", ("meta.sampler=random", "meta.k=2", "meta.interval=2")),
         ("ce", ()),
     ],
-    4: [("famus", ())],
+    4: [("famus", ()), ("l2rw", ())],
 }
 
 
@@ -58,6 +61,7 @@ def worker(rank: int, world: int, folder: str) -> None:
     )
     found = [five_steps(method, *overrides) for method, overrides in CASES[world]]
     torch.save({"steps": found, "sums": sums(rank)}, f"{folder}/rank{rank}.pt")
+    dist.barrier()
     dist.destroy_process_group()
 
 

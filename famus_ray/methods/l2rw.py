@@ -1,0 +1,64 @@
+"""L2RW (Ren et al. 2018): each batch's weights from scratch, as one meta gradient at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from famus_ray.config.schema import Config
+from famus_ray.meta.collective import global_sum
+from famus_ray.meta.gradient import Batch, Engine, meta_gradient
+from famus_ray.meta.heads import ExampleWeights, MeanCrossEntropy
+from famus_ray.meta.step import descend
+
+__all__ = ["build", "positive_weights"]
+
+
+def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> L2RWStep:
+    """The step of L2RW; it keeps nothing from one step to the next."""
+    del model, gate_noise
+    return L2RWStep(config.meta.engine, config.meta.lookahead_lr)
+
+
+class L2RWStep:
+    """eps = 0, one meta gradient, w = max(-gradient, 0) normalised, one weighted step.
+
+    At eps = 0 the virtual step goes nowhere: the meta gradient is taken at w itself.
+    """
+
+    needs_meta_batch = True
+
+    def __init__(self, engine: Engine, lookahead_lr: float | None) -> None:
+        self.head: nn.Module = MeanCrossEntropy()
+        self.engine: Engine = engine
+        self.lookahead_lr = lookahead_lr
+
+    def __call__(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
+    ) -> dict[str, Tensor]:
+        assert meta is not None, "the loop gives a meta batch to every step that needs one"
+        inputs, targets = train
+        head = ExampleWeights(inputs)
+        rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
+        found = meta_gradient(model, head, train, meta, lookahead_lr=rate, engine=self.engine)
+        weights_B = positive_weights(found.head_grads["eps_B"])
+        losses_B = F.cross_entropy(found.logits_BC, targets, reduction="none")
+        loss = descend(model, optimiser, torch.dot(weights_B, losses_B))
+        used = (weights_B > 0).to(loss.dtype).mean()
+        return {"train/loss": loss, "meta/loss": found.meta_loss, "weights/positive": used}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        del state
+
+
+def positive_weights(grads_B: Tensor) -> Tensor:
+    """max(-grad, 0), summing to 1 over all processes; all zero if no example helps."""
+    raw_B = (-grads_B).clamp_min(0)
+    return raw_B / global_sum(raw_B.sum()).clamp_min(torch.finfo(raw_B.dtype).tiny)
