@@ -64,9 +64,7 @@ class _GlobalSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        total = grad_outputs[0].detach().clone()
-        dist.all_reduce(total)
-        return total
+        return global_sum(grad_outputs[0])
 
 
 def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:

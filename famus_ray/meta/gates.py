@@ -100,6 +100,9 @@ class LearnedGates(nn.Module):
             _gate_network(pooled_size(group, shapes), hidden, fidelity) for group in groups
         )
         kept_open = [bool(set(group.parameters) <= set(always_open)) for group in groups]
+        # The released code appends outside its loop, so that its L_r sees this gate alone.
+        learned = [i for i, is_kept in enumerate(kept_open) if not is_kept]
+        self.last_learned = learned[-1] if learned else len(kept_open) - 1
         self.always_open_G: Tensor
         self.register_buffer("always_open_G", torch.tensor(kept_open), persistent=False)
 
@@ -121,16 +124,12 @@ class LearnedGates(nn.Module):
         if self.fidelity == "paper":
             return torch.cat([row.mean(dim=1) for row in rows])
         pooled_P = torch.cat([row.sum(dim=1) for row in rows])
-        return (pooled_P - pooled_P.mean()) / (pooled_P.std(correction=0) + 1e-8)
+        return (pooled_P - pooled_P.mean()) / (pooled_P.std() + 1e-8)
 
 
-def sparsity_loss(gates_G: Tensor, expected_open: float, fidelity: Fidelity = "paper") -> Tensor:
-    """L_r = (sum of gates - K)^2 (Eq. 10), a scalar.
-
-    The released code appends outside its loop and so sees the last gate only.
-    """
-    counted = gates_G[-1:] if fidelity == "released" else gates_G
-    return (counted.sum() - expected_open) ** 2
+def sparsity_loss(gates_G: Tensor, expected_open: float) -> Tensor:
+    """L_r = (sum of gates - K)^2 (Eq. 10), a scalar."""
+    return (gates_G.sum() - expected_open) ** 2
 
 
 def pooled_size(group: LayerGroup, shapes: Mapping[str, torch.Size]) -> int:

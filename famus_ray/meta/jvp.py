@@ -32,9 +32,14 @@ def _by_tangent(
 ) -> MetaGradient:
     inputs, targets = train_batch
     gated = look.groups.gated_parameters
+    buffers, version = look.buffers(), inputs._version
     record = ForwardRecord(look.model, gated)
     with record.recording():
         logits_BC = look.model(inputs)
+    if inputs._version != version:
+        raise ValueError(
+            "the network changes its inputs in place: the same forward cannot be redone"
+        )
 
     # Virtual-Train: dphi_BC keeps its graph to theta, on logits alone.
     z_BC = logits_BC.detach().requires_grad_()
@@ -62,7 +67,7 @@ def _by_tangent(
 
     direction = _direction(look, gates_G.detach(), meta_grads, train_grads)
     del tail, train_grads, meta_grads
-    dz_BC = tangent(look.model, inputs, direction, look.buffers(), record)
+    dz_BC = tangent(look.model, inputs, direction, buffers, record, logits_BC.detach())
     theta = dict(look.head.named_parameters())
     head_grads = gradients((dphi_BC * dz_BC).sum(), theta, None)
     if not getattr(look.head, "per_example", False):

@@ -15,19 +15,22 @@ def last_layer_loss(
 ) -> Tensor:
     """L_g = || pooled train gradient - pooled meta gradient ||^2 over the last layer, a scalar.
 
-    Each tensor is pooled over all but its first dimension: by its mean, and with
-    `match_spread` by its standard deviation, too (the released code). The meta gradient
-    is a constant here: a second derivative of the meta loss is not taken.
+    Each tensor is pooled over all but its first dimension by its mean. With `match_spread`, as in
+    the released code: by mean and standard deviation, a bias as one row, and the squares
+    averaged over the rows. The meta gradient is a constant here: a second derivative of
+    the meta loss is not taken.
     """
-    total = next(iter(train_grads.values())).new_zeros(())
+    losses = []
     for name, grad in train_grads.items():
-        train, meta = _rows(grad), _rows(meta_grads[name].detach())
-        total = total + (train.mean(dim=1) - meta.mean(dim=1)).square().sum()
-        if match_spread and train.shape[1] > 1:
-            spread = torch.std(train, dim=1) - torch.std(meta, dim=1)
-            total = total + spread.square().sum()
-    return total
+        train, meta = _rows(grad, match_spread), _rows(meta_grads[name].detach(), match_spread)
+        squares = (train.mean(dim=1) - meta.mean(dim=1)).square()
+        if match_spread:
+            squares = squares + (torch.std(train, dim=1) - torch.std(meta, dim=1)).square()
+        losses.append(squares.mean() if match_spread else squares.sum())
+    return torch.stack(losses).sum()
 
 
-def _rows(grad: Tensor) -> Tensor:
+def _rows(grad: Tensor, vector_is_row: bool) -> Tensor:
+    if grad.dim() < 2 and vector_is_row:
+        return grad.reshape(1, -1)
     return grad.reshape(grad.shape[0] if grad.dim() else 1, -1)

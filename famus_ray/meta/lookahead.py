@@ -9,9 +9,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from famus_ray.meta.gates import GateSampler
+from famus_ray.meta.substitute import call_with
 from famus_ray.models.layer_groups import LayerGroups
 
 __all__ = ["Batch", "Lookahead", "MetaGradient", "MetaLoss", "Scope", "gradients", "stepped"]
@@ -67,8 +67,8 @@ class Lookahead:
         statistics are left alone: the forward sees copies of the buffers."""
         still = {n: p.detach() for n, p in self.model.named_parameters() if n not in moved}
         inputs, targets = meta_batch
-        logits = functional_call(self.model, {**still, **moved, **self.buffers()}, (inputs,))
-        return self.meta_loss(logits, targets)
+        logits_BC = call_with(self.model, {**still, **moved, **self.buffers()}, inputs)
+        return self.meta_loss(logits_BC, targets)
 
     def buffers(self) -> dict[str, Tensor]:
         return {name: buffer.clone() for name, buffer in self.model.named_buffers()}

@@ -2,12 +2,13 @@
 
 The Jacobian-vector product needs the same forward as the training loss. What no tangent
 reaches (the trunk below the lowest open gate) gives back what it gave before, and a
-convolution or linear layer whose output is known computes its tangent alone. The
-activations kept are those that autograd keeps anyway.
+convolution or linear layer whose output is known computes its tangent alone. Most of the
+activations kept are those that autograd keeps anyway: what a norm follows, it saves.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 __all__ = ["ForwardRecord"]
 
@@ -42,7 +44,11 @@ class ForwardRecord:
     def recording(self) -> Iterator[None]:
         """Record the calls made inside."""
         self._rng_state = _rng_state()
-        hooks = [module.register_forward_hook(self._record) for module in self._modules]
+        hooks = [
+            # First of its hooks: what others make of the output they will make of it again.
+            module.register_forward_hook(self._record, prepend=True)
+            for module in self._modules
+        ]
         try:
             yield
         finally:
@@ -75,7 +81,7 @@ class ForwardRecord:
             _set_rng_state(now)
 
     def _record(self, module: nn.Module, args: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
+        if isinstance(output, Tensor) and not _keeps_tensors(module):
             self._outputs.setdefault(module, []).append((output.detach(), output._version))
 
     def _replayed(self, module: nn.Module) -> Callable[..., Any]:
@@ -86,7 +92,7 @@ class ForwardRecord:
             recorded, version = next(calls, (None, 0))
             if recorded is None or recorded._version != version:  # changed in place since
                 return original(*args, **kwargs)
-            if not any(map(_has_tangent, (*args, *kwargs.values(), *module.parameters()))):
+            if not any(map(_has_tangent, (*tree_leaves((args, kwargs)), *module.parameters()))):
                 return recorded
             if isinstance(module, nn.Conv2d | nn.Linear) and len(args) == 1 and not kwargs:
                 return forward_ad.make_dual(recorded, _linear_tangent(module, args[0], recorded))
@@ -97,6 +103,7 @@ class ForwardRecord:
 
 def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:
     seen: set[nn.Module] = set()
+    places = Counter(child for parent in model.modules() for child in parent._modules.values())
     moving_ids = {id(p) for name, p in model.named_parameters() if name in moving}
 
     def visit(module: nn.Module) -> Iterator[nn.Module]:
@@ -104,7 +111,9 @@ def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:
         if module in seen or not parameters or "forward" in module.__dict__:
             return
         seen.add(module)
-        still = not any(id(p) in moving_ids for p in parameters)
+        # A part that also stands elsewhere must be called as often as it was recorded.
+        apart = all(places[part] == 1 for part in module.modules() if part is not module)
+        still = apart and not any(id(p) in moving_ids for p in parameters)
         if module is not model and (still or _is_linear(module)):
             yield module
         else:
@@ -115,9 +124,16 @@ def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:
 
 
 def _is_linear(module: nn.Module) -> bool:
-    if type(module).forward not in (nn.Conv2d.forward, nn.Linear.forward):
-        return False
-    return not isinstance(module, nn.Conv2d) or module.padding_mode == "zeros"
+    if isinstance(module, nn.Conv2d):
+        own = type(module).forward, type(module)._conv_forward
+        plain = own == (nn.Conv2d.forward, nn.Conv2d._conv_forward)
+        return plain and module.padding_mode == "zeros"
+    return type(module).forward is nn.Linear.forward
+
+
+def _keeps_tensors(module: nn.Module) -> bool:
+    """Whether the module leaves tensors in attributes, which a skipped call would not renew."""
+    return any(isinstance(v, Tensor) for part in module.modules() for v in vars(part).values())
 
 
 def _linear_tangent(module: nn.Conv2d | nn.Linear, x: Tensor, output: Tensor) -> Tensor:

@@ -94,8 +94,9 @@ class MetaStep:
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
         assert meta is not None, "the loop gives a meta batch to every step that needs one"
+        is_due = self.taken % self.interval == 0
         self.taken += 1
-        if (self.taken - 1) % self.interval:
+        if not is_due:
             loss = self.head(model(train[0]), train[1])
             return {"train/loss": descend(model, optimiser, loss)}
         rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
@@ -137,8 +138,10 @@ class MetaStep:
             gate_grads_G = gate_grads_G * (2 * gates_G.detach() - 1)
         loss = torch.dot(gates_G, gate_grads_G)
         if self.sparsity_weight:
-            regulariser = sparsity_loss(gates_G, self.expected_open, self.fidelity)
-            loss = loss + self.sparsity_weight * regulariser
+            counted_G = gates_G
+            if self.fidelity == "released" and isinstance(self.gates, LearnedGates):
+                counted_G = gates_G[self.gates.last_learned :][:1]
+            loss = loss + self.sparsity_weight * sparsity_loss(counted_G, self.expected_open)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

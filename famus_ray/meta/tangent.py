@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from famus_ray.meta.replay import ForwardRecord
+from famus_ray.meta.substitute import call_with
 
 __all__ = ["TangentOfLogits", "logits_difference", "logits_tangent"]
 
 TangentOfLogits = Callable[
-    [nn.Module, Tensor, Mapping[str, Tensor], Mapping[str, Tensor], ForwardRecord], Tensor
+    [nn.Module, Tensor, Mapping[str, Tensor], Mapping[str, Tensor], ForwardRecord, Tensor],
+    Tensor,
 ]
 
 # torch itself scripts some of its forward-mode formulas on first use.
@@ -31,6 +32,7 @@ def logits_tangent(
     direction: Mapping[str, Tensor],
     buffers: Mapping[str, Tensor],
     record: ForwardRecord,
+    logits_BC: Tensor,
 ) -> Tensor:
     """dz (B, C): the derivative of the logits as parameters move along `direction`.
 
@@ -42,18 +44,19 @@ def logits_tangent(
         model: the network, in the mode of the recorded forward.
         inputs: the recorded batch.
         direction: tangents by parameter name; parameters left out stand still.
-        buffers: copies of the network's buffers, which this pass may change.
+        buffers: copies of the network's buffers from before the recorded forward, which
+            this pass may change.
         record: the recorded forward of this batch.
+        logits_BC: what it gave.
     """
     if not direction:
-        with torch.no_grad(), record.replaying():
-            return torch.zeros_like(functional_call(model, dict(buffers), (inputs,)))
+        return torch.zeros_like(logits_BC)
     try:
         with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
             parameters = dict(model.named_parameters())
             duals = {n: forward_ad.make_dual(parameters[n], d) for n, d in direction.items()}
             with record.replaying():
-                output = functional_call(model, {**duals, **buffers}, (inputs,))
+                output = call_with(model, {**duals, **buffers}, inputs)
             tangent = forward_ad.unpack_dual(output).tangent
             return torch.zeros_like(output) if tangent is None else tangent
     except NotImplementedError as error:
@@ -68,6 +71,7 @@ def logits_difference(
     direction: Mapping[str, Tensor],
     buffers: Mapping[str, Tensor],
     record: ForwardRecord,
+    logits_BC: Tensor,
     step: float | None = None,
 ) -> Tensor:
     """dz (B, C) as a central difference: two forwards, no forward mode, an error of step^2.
@@ -80,33 +84,17 @@ def logits_difference(
     parameters = dict(model.named_parameters())
     length = torch.stack([d.norm() for d in direction.values()]).norm() if direction else None
     if length is None or length == 0:
-        return torch.zeros_like(_model_at(model, {}, buffers, inputs, record))
+        return torch.zeros_like(logits_BC)
     step = step or torch.finfo(inputs.dtype).eps ** (1 / 3)
-    ahead, behind = (
-        _model_at(
-            model,
-            {n: parameters[n] + sign * step / length * d for n, d in direction.items()},
-            {n: b.clone() for n, b in buffers.items()},
-            inputs,
-            record,
-        )
-        for sign in (1, -1)
-    )
-    tangent: Tensor = (ahead - behind) * (length / (2 * step))
+
+    def logits_at(sign: int) -> Tensor:
+        moved = {n: parameters[n] + sign * step / length * d for n, d in direction.items()}
+        copies = {name: buffer.clone() for name, buffer in buffers.items()}
+        with record.same_numbers():
+            return call_with(model, {**moved, **copies}, inputs)
+
+    tangent: Tensor = (logits_at(1) - logits_at(-1)) * (length / (2 * step))
     return tangent
-
-
-def _model_at(
-    model: nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
-    inputs: Tensor,
-    record: ForwardRecord,
-) -> Tensor:
-    """Logits with some parameters replaced, under the recorded forward's random numbers."""
-    with record.same_numbers():
-        logits: Tensor = functional_call(model, {**parameters, **buffers}, (inputs,))
-    return logits
 
 
 def _by_two_reverse_passes(
@@ -120,7 +108,7 @@ def _by_two_reverse_passes(
     parameters = dict(model.named_parameters())
     moving = {n: parameters[n].detach().requires_grad_() for n in direction}
     with record.same_numbers(), sdpa_kernel(SDPBackend.MATH):
-        output = functional_call(model, {**moving, **buffers}, (inputs,))
+        output = call_with(model, {**moving, **buffers}, inputs)
     cotangent = torch.zeros_like(output, requires_grad=True)
     pulled = torch.autograd.grad(
         output, list(moving.values()), cotangent, create_graph=True, materialize_grads=True
@@ -140,7 +128,7 @@ def _operator(error: NotImplementedError) -> str:
         return named.group(1)
     callers = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
     modules = [type(caller).__name__ for caller in callers if isinstance(caller, nn.Module)]
-    return f"the autograd function in {modules[-1]}" if modules else str(error).splitlines()[0]
+    return f"the autograd function in {modules[-1]}" if modules else type(error).__name__
 
 
 def _warn_once(name: str) -> None:

@@ -34,7 +34,7 @@ class LayerGroups:
     Attributes:
         trunk: groups below the tail, never gated and never a path of the meta gradient.
         gated: the groups of the tail, G of them, one gate each.
-        last_layer: parameters of the last layer (the classifier), for L_g (Eq. 11).
+        last_layer: gated parameters of the last layer (the classifier), for L_g (Eq. 11).
     """
 
     trunk: tuple[LayerGroup, ...]
@@ -75,7 +75,7 @@ def layer_groups(
         "stage": stage,
     }
     first = _first_gated(names, gated_from, stage)
-    last_layer = tuple(n for n in names if _module_of(n) == _module_of(names[-1]))
+    last_layer = tuple(n for n in names[first:] if _module_of(n) == _module_of(names[-1]))
     return LayerGroups(
         trunk=_collect(names[:first], keys[grouping]),
         gated=_collect(names[first:], keys[grouping]),

@@ -49,10 +49,17 @@ def test_the_released_code_keeps_the_classifier_open():
     assert drawn[:, :-1].eq(0).any()
 
 
-def test_sparsity_counts_all_gates_in_the_paper_and_the_last_in_the_released_code():
-    gates = torch.tensor([1.0, 1.0, 0.0, 1.0])
-    assert sparsity_loss(gates, 4).item() == 1.0
-    assert sparsity_loss(gates, 4, "released").item() == 9.0
+def test_sparsity_counts_the_open_gates():
+    assert sparsity_loss(torch.tensor([1.0, 1.0, 0.0, 1.0]), 4).item() == 1.0
+
+
+def test_the_last_learned_gate_is_below_the_classifier_in_the_released_code():
+    net = PreActResNet(4, 3, (1, 1), (4, 6))
+    gates, groups, _ = gates_of(
+        net, fidelity="released", always_open=("linear.weight", "linear.bias")
+    )
+    assert gates.last_learned == len(groups.gated) - 2
+    assert gates_of(net)[0].last_learned == len(groups.gated) - 1
 
 
 def test_pooled_size_counts_first_dimensions():

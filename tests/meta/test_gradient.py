@@ -246,6 +246,96 @@ class Tied(nn.Module):
         return again @ self.embed.weight.T
 
 
+class Awkward(nn.Module):
+    """A trunk and a tail that do what makes a recorded forward hard to replay."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        conv = WeightDoubled if kind == "convolution of its own" else nn.Conv2d
+        self.trunk = Block(conv(3, 4, 3))
+        self.layer = Block(nn.Conv2d(4, 4, 1, stride=1))
+        self.frozen = TakesList().requires_grad_(False)
+        self.linear = nn.Linear(4, CLASSES)
+        if kind == "shared part":
+            self.layer.shared = self.trunk.shared = nn.Conv2d(4, 4, 1)
+        if kind == "two names":
+            self.alias = self.layer
+        if kind == "hook":
+            self.trunk.register_forward_hook(lambda module, args, output: output * 1.5 + 0.1)
+        if kind == "spectral norm":
+            nn.utils.parametrizations.spectral_norm(self.layer.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(self.trunk(x))
+        if self.kind == "list":
+            x = self.frozen([x, x.tanh()])
+        if self.kind == "kept in an attribute":
+            x = x + self.trunk.kept.mean()
+        return self.linear(x.mean(dim=(2, 3)))
+
+
+class Block(nn.Module):
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(4)
+        self.shared: nn.Module = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept = torch.relu(self.shared(self.norm(self.conv(x))))
+        return self.kept
+
+
+class TakesList(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 4, 1)
+
+    def forward(self, parts: list[Tensor]) -> Tensor:
+        return self.conv(torch.cat(parts, dim=1))
+
+
+class WeightDoubled(nn.Conv2d):
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(x, 2 * weight.square(), bias)
+
+
+AWKWARD = (
+    "shared part", "two names", "hook", "spectral norm", "list", "kept in an attribute",
+    "convolution of its own",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", AWKWARD)
+def test_the_replay_is_exact_where_it_is_hard(kind):
+    torch.manual_seed(0)
+    net = Awkward(kind).double()
+    before = dict(net.named_parameters(remove_duplicate=False))
+    pair = batches(6, torch.float64, seed=12)
+    for gated_from in ("all", "layer"):
+        jvp, oracle = both_engines(
+            net, LearnedWeights().double(), pair, groups=layer_groups(net, "layer", gated_from)
+        )
+        assert difference(flat(jvp), flat(oracle)) <= 1e-9, gated_from
+    after = dict(net.named_parameters(remove_duplicate=False))
+    assert all(after[name] is before[name] for name in before), "a parameter was exchanged"
+
+
+def test_a_network_that_changes_its_inputs_is_refused():
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(48, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x.sub_(0.5).flatten(1))
+
+    pair = batches(4, torch.float32, seed=13, size=4)
+    with pytest.raises(ValueError, match="in place"):
+        meta_gradient(InPlace(), LearnedWeights(), *pair, lookahead_lr=0.1)
+
+
 NETWORKS = {
     "torchvision resnet18, in-place ReLU and addition": lambda: torchvision.models.resnet18(
         num_classes=CLASSES
