@@ -9,7 +9,7 @@ from typing import Any
 
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
-from famus_ray.loop import EpochReport, OnStep, epochs
+from famus_ray.loop import EpochReport, OnStep, check, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.reading.folders import RunSummary, load_curves, summarise
 from famus_ray.run_folder import RunFolder, new_run_path
@@ -91,7 +91,7 @@ def run_config(
         keep_freed_memory()
         if config.run.threads is not None:
             torch.set_num_threads(config.run.threads)
-        for report in epochs(config, folder, on_step=on_step):
+        for report in epochs(config, folder, data=check(config), on_step=on_step):
             on_epoch(report)
     return RunResult(path, config, summarise(load_curves(path), config.run.select))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, first_line
 from famus_ray.files import replaced
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -34,8 +34,9 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # whatever a damaged file makes the reader raise
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
+        raise UserError(f"{path}: not a readable checkpoint ({first_line(error)})") from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: not one of famus_ray's checkpoints")
     if state.get("version") != _VERSION:
         raise UserError(f"{path}: version {state.get('version')}, this famus_ray reads {_VERSION}")
     return state

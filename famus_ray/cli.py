@@ -91,8 +91,8 @@ def train(
 
     more = [*(overrides or [])]
     more += [] if workers is None else [f"scale.workers={workers}"]
-    more += [] if name is None else [f"run.name={name}"]
-    resolved = resolve(preset, more)
+    named = {} if name is None else {"run": {"name": name}}
+    resolved = resolve(preset, more, named, values_from="--name")
     if dry_run:
         from famus_ray.cli_output import show_config
 
@@ -132,7 +132,7 @@ def tune(
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
     more += [] if concurrent is None else [f"study.concurrent={concurrent}"]
-    more += [] if name is None else [f"run.name={name}"]
+    more += [] if name is None else [f"run.name={json.dumps(name)}"]
     loaded = load_space(space, tuple(more))
     check_study(loaded.base.config)
     if dry_run:

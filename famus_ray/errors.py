@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Diverged", "UserError"]
+__all__ = ["Diverged", "UserError", "first_line"]
 
 
 class UserError(ValueError):
@@ -14,3 +14,8 @@ class UserError(ValueError):
 
 class Diverged(RuntimeError):
     """The training loss is no longer finite; exit code 1."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of its message, or its kind where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -78,7 +78,9 @@ def judge_samples(
             "true_label": _array(data.train.true_labels),
             "prediction": _array(torch.cat(predictions)),
             "loss": loss,
-            "p_clean": clean_probability(loss, division, seed),
+            "p_clean": clean_probability(loss, division, seed)
+            if np.isfinite(loss).all()
+            else float("nan"),
             "weight": _array(weights_N),
         }
     )

@@ -19,7 +19,7 @@ from famus_ray.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.config.schema import Config
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset, load_dataset
-from famus_ray.errors import Diverged
+from famus_ray.errors import Diverged, UserError, first_line
 from famus_ray.evaluation import evaluate, judge_samples
 from famus_ray.meta.collective import all_reduce_sum_, rank, world_size
 from famus_ray.meta.step import TrainStep
@@ -97,10 +97,11 @@ def epochs(
         Diverged: a loss that is not finite; the last checkpoint is kept.
     """
     device = pick_device(config)
-    data = (data or load_dataset(config.data, config.noise, config.run.seed)).to(device)
+    data = (data or check(config)).to(device)
     batches = EpochBatches(data, config)
     state = start(config, data, device)
     if folder.last.is_file():
+        folder.check_same(config)
         state.load_state_dict(load_checkpoint(folder.last, device))
         state.curves = folder.read_curves(up_to_epoch=state.epoch)
     elif rank() == 0:
@@ -110,11 +111,12 @@ def epochs(
         metrics |= _evaluate_all(state.model, data)
         state.epoch += 1
         state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
-        if not math.isfinite(metrics["train/loss"]):
-            raise Diverged(
-                f"epoch {state.epoch}: the training loss is {metrics['train/loss']}; the last "
-                f"good state is in {folder.last}; a lower optimiser.lr or meta.lr may help"
-            )
+        for name, value in metrics.items():
+            if name.endswith("/loss") and not math.isfinite(value):
+                raise Diverged(
+                    f"epoch {state.epoch}: {name} is {value}; the last good state is in "
+                    f"{folder.last}; a lower optimiser.lr or meta.lr may help"
+                )
         if rank() == 0:
             _save(config, state, folder, metrics)
         yield EpochReport(state.epoch, metrics)
@@ -128,13 +130,35 @@ def epochs(
 def check(config: Config) -> Dataset:
     """The data set of a run that can start; raises the UserError of one that cannot."""
     data = load_dataset(config.data, config.noise, config.run.seed)
-    EpochBatches(data, config)
-    start(config, data, torch.device("cpu"))
+    if config.run.select == "validation" and not len(data.validation):
+        raise UserError(
+            f"data.validation_fraction = {config.data.validation_fraction}: leaves nothing to "
+            "select the best epoch on; raise it, or set run.select=test as papers do"
+        )
+    batches = EpochBatches(data, config)
+    model = start(config, data, torch.device("cpu")).model.train()
+    ((inputs, _), _) = next(batches.epoch(0, with_meta=False))
+    shape = "x".join(map(str, inputs.shape[1:]))
+    try:
+        with torch.no_grad():
+            logits = model(inputs[:2])
+    except Exception as error:  # whatever a network raises on images it is not made for
+        raise UserError(
+            f"model.name = {config.model.name}: cannot take {shape} images ({first_line(error)})"
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, data.classes):
+        raise UserError(f"model.name = {config.model.name}: does not give logits (B, classes)")
     return data
 
 
 def pick_device(config: Config) -> torch.device:
-    """The device of this process: its GPU where there is one and the config allows it."""
+    """The device of this process: its GPU where there is one and the config allows it.
+
+    Raises:
+        UserError: a GPU was asked for and there is none.
+    """
+    if config.run.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("run.device = cuda: no GPU here; leave it at auto")
     if config.run.device != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
@@ -207,7 +231,7 @@ def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
 
 def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[str, float]) -> None:
     """Curves first: a checkpoint never knows of an epoch that the curves do not."""
-    chosen = metrics.get(f"{config.run.select}/top1", metrics["test/top1"])
+    chosen = metrics[f"{config.run.select}/top1"]
     improved = chosen >= state.best  # of equals the latest: its learning rate was lower
     state.best = max(chosen, state.best)
     last_epoch = state.epoch == config.schedule.epochs

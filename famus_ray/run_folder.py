@@ -37,9 +37,12 @@ from famus_ray.tables import CURVES, LABELS, read_table, write_table
 
 __all__ = ["RunFolder", "config_text", "new_run_path", "runs_root"]
 
-# Settings under which a run may be resumed although they differ: none changes the numbers.
+_RAYS_OWN = {"ray", "ray.log"}  # all that is left of a run that ended before it began
+
+# Settings under which a run may be resumed although they differ: none changes what is computed.
 _FREE_ON_RESUME = {
-    "run.name", "run.root", "run.threads", "run.checkpoint_every", "scale.address",
+    "run.name", "run.root", "run.threads", "run.checkpoint_every", "run.device", "data.root",
+    "scale.address", "scale.cpus_per_worker",
     *(f"study.{name}" for name in StudyConfig.model_fields),
 }  # fmt: skip
 
@@ -57,6 +60,8 @@ class RunFolder:
     def begin(self, config: Config, data: Dataset) -> None:
         """Write what is known before the first step."""
         self.path.mkdir(parents=True, exist_ok=True)
+        if (self.path / "config.yaml").exists():  # begun before its first checkpoint, or not ours
+            self.check_same(config)
         write_text(self.path / "config.yaml", config_text(config))
         write_json(self.path / "manifest.json", _manifest(config, data))
         splits = {"train": data.train, "meta": data.meta, "validation": data.validation}
@@ -108,14 +113,14 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
     root = runs_root(config)
     if config.run.name is not None:
         path = root / config.run.name
-        if not resume and path.exists() and any(path.iterdir()):
+        if not resume and path.exists() and {p.name for p in path.iterdir()} - _RAYS_OWN:
             raise UserError(
                 f"{path}: there already; go on with --resume, or choose another run.name"
             )
         return path
-    stem = f"{config.data.name}-{config.method.name}"
     if resume:
-        return root / stem
+        raise UserError(f"--resume: say which run of {root}/ with --name (run.name)")
+    stem = f"{config.data.name}-{config.method.name}"
     candidates = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
     return next(root / name for name in candidates if not (root / name).exists())
 
@@ -202,8 +207,16 @@ def _manifest(config: Config, data: Dataset) -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source that runs, None outside a checkout."""
+    """The commit of the source that runs, None outside a checkout of its own."""
     try:
+        # An environment inside another project's checkout is not tracked there.
+        subprocess.run(  # noqa: S603
+            ["git", "ls-files", "--error-unmatch", Path(__file__).name],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            timeout=5,
+            check=True,
+        )
         found = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607
             cwd=Path(__file__).parent,

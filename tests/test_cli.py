@@ -95,7 +95,7 @@ LATE_MISTAKES = {
     "data.name=cifar100": "set data.root=FOLDER",
     "run.batch_size=5000": "run.batch_size = 5000: more than the",
     "model.name=resnt18": "did you mean resnet18",
-    "--resume": "no run to resume",
+    "--resume": "say which run",
     "--name taken": "taken: there already; go on with --resume",
     "run.root=a_file": "a_file",
 }
@@ -123,7 +123,7 @@ def test_a_dry_run_shows_each_setting_with_its_source_and_writes_nothing(here, t
     assert code == 0
     lines = {line.split("#")[0].strip(): line for line in stdout.splitlines()}
     assert lines["epochs: 1"].endswith("# command line")
-    assert lines["name: x"].endswith("# command line")
+    assert lines["name: x"].endswith("# --name")
     assert lines["rate: 0.4"].endswith("# digits")
     assert lines["hidden: 100"].endswith("# default")
     assert "18 steps x 1 epochs" in stdout  # 1,194 training examples in batches of 64

@@ -158,7 +158,8 @@ def _peak_in_new_process(network: str, batch: int, variant: Variant) -> float:
         check=False,
     )
     if finished.returncode:
-        raise UserError(finished.stderr.strip().splitlines()[-1])
+        lines = finished.stderr.strip().splitlines() or ["killed, out of memory?"]
+        raise UserError(f"{network}, batch {batch}: {lines[-1]}")
     peak: float = json.loads(finished.stdout)["peak_bytes"]
     return peak
 

@@ -201,11 +201,17 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[tupl
             f"noise.rate = {config.noise.rate}: has no effect without noise.kind; "
             "try noise.kind = symmetric",
         )
-    if config.method.name != "ce" and config.data.meta_per_class == 0:
+    if config.method.name not in ("ce", "mixup") and config.data.meta_per_class == 0:
         yield (
             "data.meta_per_class",
             f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
             "try 10",
+        )
+    if config.meta.batch_size is not None and config.meta.batch_size < config.scale.workers:
+        yield (
+            "meta.batch_size",
+            f"meta.batch_size = {config.meta.batch_size}: less than one example for each of "
+            f"scale.workers = {config.scale.workers}",
         )
     if config.run.batch_size % config.scale.workers:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -30,6 +31,15 @@ def _no_bool(value: Any) -> Any:
 
 Float = Annotated[float, BeforeValidator(_no_bool)]
 Int = Annotated[int, BeforeValidator(_no_bool)]
+Seed = Annotated[Int, Field(ge=0, lt=2**32)]
+
+
+def _absolute(value: Any) -> Any:
+    """Workers of Ray run elsewhere: a path means the same there only in full."""
+    return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
+
+
+AbsolutePath = Annotated[str, BeforeValidator(_absolute)]
 
 
 class _Section(BaseModel):
@@ -47,7 +57,7 @@ class DataConfig(_Section):
 
     name: Literal["digits", "cifar10", "cifar100"] = "digits"
     """Data set: digits (ships with scikit-learn), cifar10, cifar100."""
-    root: str | None = None
+    root: AbsolutePath | None = None
     """Folder that holds the data set in its published layout; digits need none."""
     validation_fraction: Float = Field(0.1, ge=0, lt=1)
     """Share of the training images held out, class by class, with their true labels."""
@@ -70,7 +80,7 @@ class NoiseConfig(_Section):
     symmetric_excl: as symmetric, never the true class; asymmetric: to a similar class."""
     rate: Float = Field(0.0, ge=0, le=1)
     """Share of the labels that is redrawn."""
-    seed: Int | None = Field(None, ge=0)
+    seed: Seed | None = None
     """Seed of the corruption; run.seed when left out."""
 
 
@@ -84,7 +94,7 @@ class ModelConfig(_Section):
     """Channels of each stage of a preact_resnet."""
     norm: Literal["batch", "group"] = "batch"
     """Normalisation of a preact_resnet; group couples no examples."""
-    weights: str | None = None
+    weights: AbsolutePath | None = None
     """File with initial weights (safetensors or a PyTorch state dict)."""
 
 
@@ -104,6 +114,8 @@ class MetaConfig(_Section):
 
     lr: Float = Field(1e-3, gt=0)
     """Learning rate beta of the weight net (Adam)."""
+    matrix_lr: Float = Field(1.0, gt=0)
+    """Learning rate of mlc's transition matrix (SGD)."""
     weight_decay: Float = Field(1e-4, ge=0)
     """Weight decay of the weight net."""
     hidden: Int = Field(100, ge=1)
@@ -140,7 +152,9 @@ class MetaConfig(_Section):
     lambda2: Float = Field(0.0, ge=0)
     """Weight of L_g, which matches the last layer's train and meta gradients."""
     fidelity: Literal["paper", "released"] = "paper"
-    """Where they differ: as the paper says, or as its released code does."""
+    """Where they differ: as the paper says, or as its released code does in L_r (the last
+    learned gate alone), in a closed gate's gradient (sign), in the gates' input
+    (standardised sums), in L_g (spread as well), and in the gates' networks and momentum."""
 
 
 class OptimiserConfig(_Section):
@@ -183,11 +197,11 @@ class DivisionConfig(_Section):
 class RunConfig(_Section):
     """The run itself."""
 
-    name: str | None = None
+    name: str | None = Field(None, min_length=1)
     """Folder under run.root; made from method and data when left out."""
     root: str = "runs"
     """Folder that holds the runs."""
-    seed: Int = Field(0, ge=0)
+    seed: Seed = 0
     """Decides everything random: same seed, same machine, same workers, same numbers."""
     batch_size: Int = Field(64, ge=1)
     """Training examples a step, over all workers together."""
@@ -209,7 +223,7 @@ class ScaleConfig(_Section):
     cpus_per_worker: Float = Field(1.0, gt=0)
     """CPU cores of each worker."""
     gpus_per_worker: Float = Field(0.0, ge=0)
-    """GPUs of each worker."""
+    """GPUs of each worker; 0 trains on CPUs."""
     address: str | None = None
     """Ray cluster to join; a local one is started and stopped when left out."""
 
@@ -223,7 +237,7 @@ class StudyConfig(_Section):
     """Trials at the same time; as many as the cluster holds when left out."""
     metric: str = "validation/top1"
     """Curve that is maximised."""
-    seed: Int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of the sampler."""
     startup_trials: Int = Field(5, ge=1)
     """Random trials before the sampler models the results."""

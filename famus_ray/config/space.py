@@ -34,6 +34,9 @@ __all__ = ["Space", "check_study", "load_space", "read_entries", "space_names", 
 _Number = int | float
 
 
+_FIXED = ("scale.", "study.", "run.", "schedule.epochs")
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -86,7 +89,7 @@ class _Int(_Entry):
         return [self.low, self.high]
 
     def contains(self, value: Any) -> bool:
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        return isinstance(value, int) and self.low <= value <= self.high
 
 
 class _Choice(_Entry):
@@ -240,8 +243,11 @@ def check_study(config: Config) -> None:
             f"study.metric = {config.study.metric}: must be a curve that grows with quality, "
             "validation/top1 or validation/top5"
         )
-    if split == "validation" and config.data.validation_fraction == 0:
-        raise UserError(f"study.metric = {config.study.metric}: data.validation_fraction is 0")
+    if split != config.run.select:
+        raise UserError(
+            f"study.metric = {config.study.metric}: run.select is {config.run.select}; a study "
+            "and its runs select on the same split"
+        )
 
 
 def read_entries(path: Path) -> dict[str, _Range]:
@@ -301,6 +307,8 @@ def _problems(entries: Mapping[str, _Range], file: _SpaceFile) -> list[str]:
     for name in file.space:
         if name not in field_names():
             found.append(f"{name}: not a setting{_did_you_mean(name)}")
+        elif name.startswith(_FIXED):
+            found.append(f"{name}: is the same for all trials of a study; put it under settings")
     for name, entry in entries.items():
         for key in entry.when:
             if key not in field_names():

@@ -18,13 +18,12 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     """The step of MLC: theta is the transition matrix, updated by SGD and projected."""
     del gate_noise
     first = next(model.parameters())
-    with torch.no_grad():
-        classes = list(model.parameters())[-1].shape[0]  # the classifier's bias
+    classes = list(model.parameters())[-1].shape[0]  # the classifier's bias
     head = TransitionMatrix(classes).to(first.device)
     groups = layer_groups(model, "stage", "all")
     return MetaStep(
         head=head,
-        head_optimiser=torch.optim.SGD(head.parameters(), lr=config.meta.lr),
+        head_optimiser=torch.optim.SGD(head.parameters(), lr=config.meta.matrix_lr),
         groups=groups,
         gates=FixedGates(torch.ones(len(groups.gated), device=first.device)),
         lookahead_lr=config.meta.lookahead_lr,

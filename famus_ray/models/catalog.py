@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import ModelConfig
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, first_line
 from famus_ray.models.preact_resnet import PreActResNet
 
 __all__ = ["build_model"]
@@ -94,7 +94,7 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the readers raise
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"model.weights = {path}: cannot be read ({reason})") from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]  # one of our own checkpoints

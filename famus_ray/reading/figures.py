@@ -18,7 +18,10 @@ __all__ = [
     "trial_curves_figure",
 ]
 
-COLOURS = {"famus": "#0b7a75", "mwnet": "#d97b29", "ce": "#7a7f87"}
+COLOURS = {
+    "famus": "#0b7a75", "mwnet": "#d97b29", "ce": "#7a7f87", "mixup": "#8e5ea2",
+    "l2rw": "#2f6db5", "mlc": "#b5467a",
+}  # fmt: skip
 _STATE = {
     "completed": "#0b7a75",
     "pruned": "#b9c2c9",

@@ -104,8 +104,7 @@ def load_samples(run: str | Path) -> pd.DataFrame:
 def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
     """The summary of one run's curves; the best epoch is picked on the split `select`."""
     wide = curves.pivot_table(index="epoch", columns="metric", values="value", sort=True)
-    selected_on = select if f"{select}/top1" in wide else "test"
-    latest_first = wide[f"{selected_on}/top1"].iloc[::-1]
+    latest_first = wide[f"{select}/top1"].iloc[::-1]
     best_epoch = int(str(latest_first.idxmax()))
     test = wide["test/top1"]
     return RunSummary(
@@ -114,5 +113,5 @@ def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
         best=float(test.loc[best_epoch]),
         last10=float(test.iloc[-10:].mean()),
         seconds_per_step=float(wide["time/step"].mean()),
-        selected_on=selected_on,
+        selected_on=select,
     )

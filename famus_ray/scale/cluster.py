@@ -5,22 +5,32 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from famus_ray.config.schema import ScaleConfig
+from famus_ray.config.schema import Config, ScaleConfig
 from famus_ray.errors import UserError
 
-__all__ = ["QUIET", "available_cpus", "cluster", "ray_log", "trials_at_once"]
+__all__ = [
+    "QUIET",
+    "available_cpus",
+    "cluster",
+    "ctrl_c",
+    "on_devices",
+    "ray_log",
+    "trials_at_once",
+]
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # how soon a finished worker is noticed
-    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a kill between snapshots would rerun finished trials
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the curves hold all that they write
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours to handle
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
 
@@ -52,6 +62,7 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
             ray.init(
                 address="local",
                 num_cpus=available_cpus(),
+                _node_ip_address="127.0.0.1",  # nothing listens beyond this machine
                 dashboard_host="127.0.0.1",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -71,6 +82,23 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C inside is a KeyboardInterrupt, and afterwards what it was before.
+
+    Ray Train turns it into a quiet exit and leaves its handler behind.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if is_main else None
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def ray_log(path: Path) -> Iterator[None]:
     """Ray's log messages go to the file `path` instead of the terminal, while inside."""
     logger = logging.getLogger("ray")
@@ -84,6 +112,16 @@ def ray_log(path: Path) -> Iterator[None]:
     finally:
         logger.handlers, logger.propagate = kept, propagated
         handler.close()
+
+
+def on_devices(config: Config) -> Config:
+    """The config for a process that Ray has given its devices: without GPUs, on the CPU.
+
+    Ray hides no GPU from a process that asked for none; all of them would share the first.
+    """
+    if config.scale.gpus_per_worker:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"device": "cpu"})})
 
 
 def trials_at_once(scale: ScaleConfig, resources: dict[str, float], wanted: int | None) -> int:

@@ -9,7 +9,7 @@ import ray
 
 from famus_ray.api import run_config
 from famus_ray.config.schema import Config
-from famus_ray.scale.cluster import cluster, trials_at_once
+from famus_ray.scale.cluster import cluster, on_devices, trials_at_once
 
 __all__ = ["train_many"]
 
@@ -32,15 +32,19 @@ def train_many(
             task.remote(config.model_dump(mode="json"), str(path.absolute())): path
             for config, path in runs
         }
-        while waiting:
-            (done,), _ = ray.wait(list(waiting))
-            ray.get(done)
-            on_done(waiting.pop(done))
+        try:
+            while waiting:
+                (done,), _ = ray.wait(list(waiting))
+                ray.get(done)
+                on_done(waiting.pop(done))
+        finally:
+            for running in waiting:
+                ray.cancel(running, force=True)
 
 
 def _train(config: dict[str, object], path: str) -> None:
     import torch
 
-    parsed = Config.model_validate(config)
+    parsed = on_devices(Config.model_validate(config))
     torch.set_num_threads(parsed.run.threads or max(1, int(parsed.scale.cpus_per_worker)))
     run_config(parsed, Path(path))

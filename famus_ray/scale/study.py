@@ -12,7 +12,7 @@ from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
 from famus_ray.loop import check
 from famus_ray.run_folder import RunFolder, runs_root
-from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
+from famus_ray.scale.cluster import cluster, ctrl_c, ray_log, trials_at_once
 from famus_ray.tables import TRIALS, write_table
 
 __all__ = ["OnTrial", "TrialNews", "new_study_path", "run_study"]
@@ -64,13 +64,13 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     data = check(config)
     with cluster(config.scale) as resources:
         concurrent = trials_at_once(config.scale, resources, config.study.concurrent)
-        RunFolder(path).begin(config, data)
-        write_text(path / "space.yaml", space.text)
-        try:
-            with holding(path / "ledger.jsonl"), ray_log(path / "ray.log"):
+        with holding(path / "ledger.jsonl"), ray_log(path / "ray.log"), ctrl_c():
+            RunFolder(path).begin(config, data)
+            write_text(path / "space.yaml", space.text)
+            try:
                 _fit(space, path, concurrent, on_trial)
-        finally:
-            write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
+            finally:
+                write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
 
 
 def _fit(space: Space, path: Path, concurrent: int, on_trial: OnTrial) -> None:

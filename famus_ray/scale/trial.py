@@ -17,6 +17,7 @@ from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.loop import EpochReport, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
+from famus_ray.scale.cluster import on_devices
 
 __all__ = ["RunTrial", "trial_config"]
 
@@ -65,7 +66,7 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
     def _begin(self, settings: Mapping[str, Any]) -> None:
         import torch
 
-        self._run = trial_config(self._base, settings)
+        self._run = on_devices(trial_config(self._base, settings))
         torch.set_num_threads(self._run.run.threads or max(1, int(self._run.scale.cpus_per_worker)))
         key = (self._run.data, self._run.noise, self._run.run.seed)
         if self._data is None or self._data[0] != key:

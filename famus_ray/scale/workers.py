@@ -12,7 +12,7 @@ from famus_ray.errors import Diverged
 from famus_ray.loop import EpochReport, check, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
-from famus_ray.scale.cluster import cluster, ray_log, trials_at_once
+from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log, trials_at_once
 from famus_ray.tables import CURVES, read_table
 
 __all__ = ["train_on_workers"]
@@ -36,7 +36,7 @@ def train_on_workers(
     scale = config.scale
     with cluster(scale) as resources:
         trials_at_once(scale, resources, 1)
-        with _following(path, on_epoch), ray_log(path / "ray.log"):
+        with _following(path, on_epoch), ray_log(path / "ray.log"), ctrl_c():
             _fit(config, path, retries)
 
 
@@ -73,7 +73,7 @@ def _worker(settings: dict[str, Any]) -> str | None:
     import ray.train
     import torch
 
-    config = Config.model_validate(settings["config"])
+    config = on_devices(Config.model_validate(settings["config"]))
     keep_freed_memory()
     torch.set_num_threads(config.run.threads or max(1, int(config.scale.cpus_per_worker)))
     try:

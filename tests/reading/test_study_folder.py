@@ -127,7 +127,3 @@ def test_last10_is_the_mean_of_the_last_ten_epochs():
 def test_rows_in_any_order_give_the_same_summary():
     curves = curves_of(validation__top1=[0.3, 0.8, 0.8, 0.1], test__top1=[0.1, 0.2, 0.3, 0.4])
     assert summarise(curves.sample(frac=1, random_state=0)) == summarise(curves)
-
-
-def test_without_a_validation_set_the_test_set_picks():
-    assert summarise(curves_of(test__top1=[0.1, 0.3])).selected_on == "test"

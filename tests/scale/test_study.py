@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -53,7 +57,7 @@ def test_every_trial_is_in_the_table_however_it_ended(study):
     assert trials.loc[0, "state"] == "completed"
     assert trials.loc[0, "epochs"] == 4
     assert trials.loc[1, "state"] == "failed"
-    assert "training loss is" in trials.loc[1, "error"]
+    assert "train/loss is" in trials.loc[1, "error"]
     assert trials.loc[2, "state"] == "failed"
     assert "has 3 stages" in trials.loc[2, "error"]
     assert trials.loc[3, "state"] == "pruned"
@@ -125,3 +129,21 @@ def test_what_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, o
     with pytest.raises(UserError, match=message):
         fr.tune("famus", f"run.root={tmp_path}", override)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_a_study_with_what_it_has(tmp_path: Path):
+    command = [Path(sys.executable).with_name("famus-ray"), "tune", "famus", "--trials", "50"]
+    process = subprocess.Popen(
+        [*command, "--name", "cut", f"run.root={tmp_path}"], stderr=subprocess.PIPE, text=True
+    )
+    ledger = tmp_path / "cut" / "ledger.jsonl"
+    while process.poll() is None and not (ledger.is_file() and "reported" in ledger.read_text()):
+        time.sleep(0.05)
+    assert set(fr.load_trials(tmp_path / "cut")["state"]) <= {"running", "completed", "pruned"}
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "interrupted; what has run is in: famus-ray trials" in errors
+    trials = fr.load_trials(tmp_path / "cut")
+    assert "interrupted" in set(trials["state"])
+    assert "running" not in set(trials["state"])

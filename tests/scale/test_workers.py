@@ -91,7 +91,7 @@ def test_a_mistake_inside_the_workers_is_one_clear_message(tmp_path: Path):
 
 def test_divergence_ends_the_run_at_once(tmp_path: Path):
     overrides = ("scale.workers=2", "optimiser.lr=1e30", f"run.root={tmp_path}")
-    with pytest.raises(Diverged, match="the training loss is nan"):
+    with pytest.raises(Diverged, match="train/loss is nan"):
         fr.train("digits", *SETTINGS, *overrides)
 
 
@@ -103,3 +103,17 @@ def test_the_command_refuses_more_workers_than_the_machine_has(tmp_path: Path):
     assert "64 workers x 1 CPU need 64 CPUs" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path, alone: Path):
+    command = [Path(sys.executable).with_name("famus-ray"), "train", "digits", *SETTINGS]
+    command += ["--workers", "2", f"run.root={tmp_path}", "--name", "cut"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (tmp_path / "cut/checkpoints/last.pt").is_file():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "--name cut --resume" in errors
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    assert accuracy(tmp_path / "cut") == pytest.approx(accuracy(alone), rel=1e-3)
