@@ -14,108 +14,31 @@ points: [{meta.lr: 1.0e-3}]
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from famus_ray.config.ranges import (
+    Choice,
+    Range,
+    describe_error,
+    joined,
+    listed,
+    parse_ranges,
+    scalar,
+)
 from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
-__all__ = ["Space", "check_study", "load_space", "read_entries", "space_names", "space_path"]
-
-_Number = int | float
-
+__all__ = ["Space", "check_study", "load_space", "space_names", "space_path"]
 
 _FIXED = ("scale.", "study.", "run.", "schedule.epochs")
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    when: dict[str, Any] = {}
-    """Searched only where these other settings have these values (or one of a list)."""
-
-
-class _Float(_Entry):
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = Field(None, gt=0)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> _Float:
-        _check_range(self.low, self.high, self.log, self.step)
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        from optuna.distributions import FloatDistribution
-
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    def ends(self) -> list[Any]:
-        return [self.low, self.high]
-
-    def contains(self, value: Any) -> bool:
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
-
-class _Int(_Entry):
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    step: int = Field(1, ge=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> _Int:
-        _check_range(self.low, self.high, self.log, None if self.step == 1 else self.step)
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        from optuna.distributions import IntDistribution
-
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    def ends(self) -> list[Any]:
-        return [self.low, self.high]
-
-    def contains(self, value: Any) -> bool:
-        return isinstance(value, int) and self.low <= value <= self.high
-
-
-class _Choice(_Entry):
-    type: Literal["choice"]
-    values: list[Any] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _distinct(self) -> _Choice:
-        if len({json.dumps(v) for v in self.values}) < len(self.values):
-            raise ValueError(f"values = {self.values}: the same one twice")
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        from optuna.distributions import CategoricalDistribution
-
-        return CategoricalDistribution([_scalar(value) for value in self.values])
-
-    def ends(self) -> list[Any]:
-        return self.values
-
-    def contains(self, value: Any) -> bool:
-        return _scalar(value) in [_scalar(v) for v in self.values]
-
-
-_Range = Annotated[_Float | _Int | _Choice, Field(discriminator="type")]
-_RANGE: TypeAdapter[_Range] = TypeAdapter(_Range)
 
 
 class _SpaceFile(BaseModel):
@@ -141,14 +64,14 @@ class Space:
 
     def __init__(
         self, name: str, text: str, about: str, base: Resolved,
-        entries: Mapping[str, _Range], points: Sequence[Mapping[str, Any]],
+        entries: Mapping[str, Range], points: Sequence[Mapping[str, Any]],
     ) -> None:  # fmt: skip
         self.name = name
         self.text = text
         self.about = about
         self.base = base
         self.entries = dict(entries)
-        self.points = [{k: _scalar(v) for k, v in point.items()} for point in points]
+        self.points = [{k: scalar(v) for k, v in point.items()} for point in points]
         self._order = _dependencies_first(entries)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
@@ -157,31 +80,17 @@ class Space:
         for name in self._order:
             entry = self.entries[name]
             if all(_matches(chosen[key], wanted) for key, wanted in entry.when.items()):
-                chosen[name] = _suggest(trial, name, entry.distribution())
+                chosen[name] = entry.suggest(trial, name)
         return {}
 
     def describe(self) -> Iterator[tuple[str, str, str]]:
         """Setting, range and condition of each entry, for people."""
         for name, entry in self.entries.items():
-            if isinstance(entry, _Choice):
+            if isinstance(entry, Choice):
                 span = " | ".join(map(str, entry.values))
             else:
                 span = f"{entry.low} … {entry.high}{' (log)' if entry.log else ''}"
             yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
-
-
-def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high, log, step = (
-        distribution.low, distribution.high, distribution.log, distribution.step,
-    )  # fmt: skip
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, int(low), int(high), log=log, step=int(step or 1))
-    return trial.suggest_float(name, low, high, log=log, step=step)
 
 
 def space_names() -> list[str]:
@@ -212,12 +121,12 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     """
     path = space_path(name)
     content = load_yaml(path)
-    entries, problems = _entries(content.get("space"))
+    entries, problems = parse_ranges(content.get("space"))
     try:
         file = _SpaceFile.model_validate(content)
     except ValidationError as error:
-        found = [_describe(details) for details in error.errors()]
-        raise UserError(_report(name, [*found, *problems])) from error
+        found = [describe_error(details) for details in error.errors()]
+        raise UserError(joined(name, [*found, *problems])) from error
     problems += _problems(entries, file)
     try:
         base = resolve(file.preset, overrides, file.settings, values_from=name)
@@ -225,7 +134,7 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     except UserError as error:
         problems += [line.removeprefix(f"{name}: ") for line in str(error).splitlines()]
     if problems:
-        raise UserError(_report(name, problems))
+        raise UserError(joined(name, problems))
     text = path.read_text(encoding="utf-8")
     return Space(path.stem, text, file.about, base, entries, file.points)
 
@@ -250,30 +159,6 @@ def check_study(config: Config) -> None:
         )
 
 
-def read_entries(path: Path) -> dict[str, _Range]:
-    """The searched settings in a space's file, whether or not its preset can be found.
-
-    Raises:
-        UserError: an entry that is none.
-    """
-    entries, problems = _entries(load_yaml(path).get("space"))
-    if problems:
-        raise UserError(_report(str(path), problems))
-    return entries
-
-
-def _entries(content: Any) -> tuple[dict[str, _Range], list[str]]:
-    """The entries that are well formed, and what is wrong with the others."""
-    entries: dict[str, _Range] = {}
-    problems: list[str] = []
-    for name, entry in content.items() if isinstance(content, dict) else ():
-        try:
-            entries[str(name)] = _RANGE.validate_python(entry)
-        except ValidationError as error:
-            problems += [_describe(details, str(name)) for details in error.errors()]
-    return entries, problems
-
-
 def _folder() -> Path:
     """Beside the package in a checkout, inside it when installed."""
     inside = Path(__file__).parent.parent / "search_spaces"
@@ -286,23 +171,10 @@ def _value_of(base: Resolved, name: str) -> Any:
 
 
 def _matches(value: Any, wanted: Any) -> bool:
-    return value in _listed(wanted)
+    return value in listed(wanted)
 
 
-def _listed(wanted: Any) -> list[Any]:
-    return wanted if isinstance(wanted, list) else [wanted]
-
-
-def _check_range(low: _Number, high: _Number, log: bool, step: _Number | None) -> None:
-    if low > high:
-        raise ValueError(f"low = {low} is above high = {high}")
-    if log and low <= 0:
-        raise ValueError(f"low = {low}: a log range must begin above 0")
-    if log and step is not None:
-        raise ValueError("log and step do not go together")
-
-
-def _problems(entries: Mapping[str, _Range], file: _SpaceFile) -> list[str]:
+def _problems(entries: Mapping[str, Range], file: _SpaceFile) -> list[str]:
     found = []
     for name in file.space:
         if name not in field_names():
@@ -313,7 +185,7 @@ def _problems(entries: Mapping[str, _Range], file: _SpaceFile) -> list[str]:
         for key in entry.when:
             if key not in field_names():
                 found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
-            elif key in entries and not any(map(entries[key].contains, _listed(entry.when[key]))):
+            elif key in entries and not any(map(entries[key].contains, listed(entry.when[key]))):
                 found.append(f"{name}.when: {key} is never {entry.when[key]}")
     if entries and not _dependencies_first(entries):
         found.append("when: the conditions go round in a circle")
@@ -326,7 +198,7 @@ def _problems(entries: Mapping[str, _Range], file: _SpaceFile) -> list[str]:
     return found
 
 
-def _out_of_range(entries: Mapping[str, _Range], base: Resolved) -> list[str]:
+def _out_of_range(entries: Mapping[str, Range], base: Resolved) -> list[str]:
     """What the schema of a run says of the ends of each range."""
     values = base.config.model_dump()
     found = []
@@ -340,7 +212,7 @@ def _out_of_range(entries: Mapping[str, _Range], base: Resolved) -> list[str]:
     return found
 
 
-def _dependencies_first(space: Mapping[str, _Range]) -> list[str]:
+def _dependencies_first(space: Mapping[str, Range]) -> list[str]:
     """Names so ordered that a condition comes after what it asks; empty if that cannot be."""
     order: list[str] = []
     waiting = list(space)
@@ -353,27 +225,7 @@ def _dependencies_first(space: Mapping[str, _Range]) -> list[str]:
     return order
 
 
-def _describe(details: Mapping[str, Any], entry: str = "") -> str:
-    # The discriminator adds the entry's type to the location; people did not write it there.
-    parts = [str(p) for p in details["loc"] if not entry or p not in ("float", "int", "choice")]
-    where = ".".join([*([entry] if entry else []), *parts])
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        message = "unknown key"
-    return f"{where}: {message[0].lower()}{message[1:]}"
-
-
-def _scalar(value: Any) -> Any:
-    """Optuna's categories are scalars: a list travels as its JSON text."""
-    return json.dumps(value) if isinstance(value, list) else value
-
-
 def _did_you_mean(name: str) -> str:
     same_last_word = [n for n in field_names() if n.endswith(f".{name.rpartition('.')[2]}")]
     close = same_last_word or difflib.get_close_matches(name, field_names(), n=1)
     return f", did you mean '{close[0]}'?" if close else ""
-
-
-def _report(name: str, problems: list[str]) -> str:
-    count = "" if len(problems) == 1 else f"{len(problems)} problems — "
-    return f"{name}: {count}{'; '.join(problems)}"

@@ -10,7 +10,7 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState, create_trial
 
-from famus_ray.config.space import read_entries
+from famus_ray.config.ranges import read_ranges
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading.trials import settings_of
 
@@ -30,7 +30,7 @@ def optuna_study(trials: pd.DataFrame, space_file: Path) -> optuna.Study:
 
     States are as in the table, which Ray Tune's own record does not keep.
     """
-    entries = read_entries(space_file)
+    entries = read_ranges(space_file)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for _, row in trials.iterrows():
