@@ -307,6 +307,7 @@ AWKWARD = (
 )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*forward-mode formula")
 @pytest.mark.parametrize("kind", AWKWARD)
 def test_the_replay_is_exact_where_it_is_hard(kind):
     torch.manual_seed(0)
