@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -105,7 +106,9 @@ def train(
 
     path = new_run_path(resolved.config, resume=resume)
     progress = EpochProgress(path.name, resolved.config.schedule.epochs)
-    with interruptible(f"go on with: famus-ray train … --name {path.name} --resume"), progress:
+    again = ["famus-ray", *sys.argv[1:], *([] if named else ["--name", path.name])]
+    again += [] if resume else ["--resume"]
+    with interruptible(f"go on with: {shlex.join(again)}"), progress:
         result = run_config(
             resolved.config,
             path,
@@ -198,10 +201,13 @@ def presets_copy(
     from famus_ray.config.resolve import preset_path
     from famus_ray.files import write_text
 
+    source = preset_path(name)
     target = to or Path(f"{name}.yaml")
     if target.exists():
         raise UserError(f"{target}: there already; choose another name")
-    write_text(target, preset_path(name).read_text(encoding="utf-8"))
+    schema = source.with_name("schema.json")
+    text = source.read_text(encoding="utf-8").replace("$schema=schema.json", f"$schema={schema}")
+    write_text(target, text)
     print(target)
 
 

@@ -44,6 +44,8 @@ def describe_cost(config: Config) -> str:
     hours = sorted(seconds)[len(seconds) // 2] * steps / 3600
     parameters = sum(p.numel() for p in state.model.parameters())
     time_needed = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+    if hours < 1 / 30:
+        time_needed = f"{hours * 3600:.0f} seconds"
     return (
         f"# cost: {batches.steps} steps x {config.schedule.epochs} epochs = {steps} steps; "
         f"{parameters / 1e6:.2f} M parameters; about {time_needed} of steps on one worker here "

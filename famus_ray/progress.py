@@ -86,7 +86,10 @@ class StudyProgress(_Bar):
         self._best: tuple[float, int] | None = None
 
     def on_trial(self, event: str, number: int, value: float | None) -> None:
-        if value is not None and (self._best is None or value > self._best[0]):
+        # Of equals the first trial, as in the table.
+        if value is not None and (
+            self._best is None or (value, -number) > (self._best[0], -self._best[1])
+        ):
             self._best = (value, number)
         if event in ("completed", "pruned", "failed"):
             self._ended[event] = self._ended.get(event, 0) + 1

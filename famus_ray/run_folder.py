@@ -112,6 +112,8 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
     """
     root = runs_root(config)
     if config.run.name is not None:
+        if ".." in Path(config.run.name).parts:
+            raise UserError(f"run.name = {config.run.name}: must not leave {root}/")
         path = root / config.run.name
         if not resume and path.exists() and {p.name for p in path.iterdir()} - _RAYS_OWN:
             raise UserError(

@@ -112,7 +112,8 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        arrow = pq.read_table(path)
+        # Opened once: a running writer may replace the file between two openings.
+        arrow = pq.read_table(pa.BufferReader(path.read_bytes()))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; is {path.parent} a run's folder?") from error
     except (pa.ArrowInvalid, OSError) as error:

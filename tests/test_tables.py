@@ -1,6 +1,7 @@
 """Tables keep their content and say what it means; other files are refused."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pandas as pd
@@ -89,3 +90,28 @@ def test_who_reads_while_a_table_is_written_sees_the_old_one_whole(path):
     with path.open("rb") as reader:
         write_table(path, CURVES, curves().assign(value=[0.0, 0.0]))
         assert pd.read_parquet(reader)["value"].tolist() == [0.5, 1e-300]
+
+
+def test_a_table_that_is_being_replaced_is_read_whole(tmp_path):
+    """A reader beside a running writer sees one of the written tables, never a mixture."""
+    path = tmp_path / "curves.parquet"
+    frames = [
+        pd.DataFrame({"epoch": range(n), "metric": [f"m{n}"] * n, "value": [n / 7] * n})
+        for n in (3, 400)
+    ]
+    write_table(path, CURVES, frames[0])
+    stop = threading.Event()
+
+    def keep_writing() -> None:
+        while not stop.is_set():
+            for frame in frames:
+                write_table(path, CURVES, frame)
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        sizes = {len(read_table(path, CURVES)) for _ in range(300)}
+    finally:
+        stop.set()
+        writer.join()
+    assert sizes <= {3, 400}

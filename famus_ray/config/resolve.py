@@ -139,7 +139,7 @@ def field_names() -> tuple[str, ...]:
 
 def _parse_override(item: str) -> dict[str, Any]:
     if "=" not in item or item.startswith("="):
-        hint = _did_you_mean(item, field_names())
+        hint = "" if item in field_names() else _did_you_mean(item, field_names())
         raise UserError(f"command line: {item!r}: expected key=value{hint}")
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([item]))

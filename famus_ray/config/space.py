@@ -128,6 +128,11 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
         found = [describe_error(details) for details in error.errors()]
         raise UserError(joined(name, [*found, *problems])) from error
     problems += _problems(entries, file)
+    problems += [
+        f"{key} is searched; leave out {key}= to search it, or take it out of the space"
+        for key in (item.partition("=")[0] for item in overrides)
+        if key in entries
+    ]
     try:
         base = resolve(file.preset, overrides, file.settings, values_from=name)
         problems += _out_of_range(entries, base)

@@ -42,6 +42,8 @@ def new_study_path(space: Space) -> Path:
     run = space.base.config.run
     root = runs_root(space.base.config)
     if run.name is not None:
+        if ".." in Path(run.name).parts:
+            raise UserError(f"run.name = {run.name}: must not leave {root}/")
         path = root / run.name
         if path.exists() and any(path.iterdir()):
             raise UserError(f"{path}: there already; choose another run.name")
