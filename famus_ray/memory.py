@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """Have glibc keep what is freed for the next step; True where that could be set.
 
     By default big buffers go back to the system and are faulted in again at every step,
-    which on virtual machines can cost ten times the arithmetic.
+    which virtual machines that are slow to give memory back make expensive.
     """
     if not sys.platform.startswith("linux"):
         return False
