@@ -1,0 +1,57 @@
+"""The command line: thin, one function a command; what is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from famus_ray.cli import read, run, study
+from famus_ray.cli.bench import bench_app
+from famus_ray.cli.presets import presets_app
+from famus_ray.cli.spaces import spaces_app
+from famus_ray.errors import Diverged, UserError
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="famus-ray",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run.demo, run.train, study.tune, study.trials, read.report):
+    app.command()(command)
+app.add_typer(presets_app, name="presets")
+app.add_typer(spaces_app, name="spaces")
+app.add_typer(bench_app, name="bench")
+
+
+def main() -> None:
+    """Entry point: exit code 0 when the work is done, 2 for a user's mistake, 1 for a failure."""
+    try:
+        app()
+    except UserError as error:
+        print(f"famus-ray: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (Diverged, OSError) as error:  # a full disk, a missing permission
+        print(f"famus-ray: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from famus_ray import __version__
+
+        print(f"famus-ray {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="The version.")
+    ] = False,
+) -> None:
+    """Noise-robust training by meta-learned example weights, tuned and scaled on Ray."""

@@ -1,0 +1,17 @@
+"""Commands that read what runs and studies left."""
+
+from __future__ import annotations
+
+import json
+
+from famus_ray.cli.options import AsJson, Name
+
+__all__ = ["report"]
+
+
+def report(name: Name, as_json: AsJson = False) -> None:
+    """Write report.html for a run or study: one file that works offline."""
+    from famus_ray.reading.report import write_report
+
+    path = write_report(name)
+    print(json.dumps({"report": str(path)}) if as_json else path)
