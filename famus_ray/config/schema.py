@@ -88,12 +88,13 @@ class ModelConfig(_Section):
     """The network."""
 
     name: str = "preact_resnet18"
-    """preact_resnet18, preact_resnet8, or any classifier of timm or torchvision
-    (timm/NAME, torchvision/NAME; a plain name is looked up in that order)."""
+    """preact_resnet18, preact_resnet8, resnet32, wrn28_10, wrn40_2 (wrnDEPTH_FACTOR), or any
+    classifier of timm or torchvision (timm/NAME, torchvision/NAME; a plain name is looked up in
+    that order)."""
     widths: tuple[Annotated[Int, Field(ge=1)], ...] | None = None
-    """Channels of each stage of a preact_resnet."""
+    """Channels of each stage of a preact_resnet, resnet32 or wrn."""
     norm: Literal["batch", "group"] = "batch"
-    """Normalisation of a preact_resnet; group couples no examples."""
+    """Normalisation of a preact_resnet, resnet32 or wrn; group couples no examples."""
     weights: AbsolutePath | None = None
     """File with initial weights (safetensors or a PyTorch state dict)."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,20 @@ from torch import nn
 from famus_ray.config.schema import ModelConfig
 from famus_ray.errors import UserError, first_line
 from famus_ray.models.preact_resnet import PreActResNet
+from famus_ray.models.resnet import ResNet
+from famus_ray.models.wide_resnet import WideResNet
 
 __all__ = ["build_model"]
 
-# name: blocks and widths of each stage
-_PREACT: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "preact_resnet18": ((2, 2, 2, 2), (64, 128, 256, 512)),
-    "preact_resnet8": ((1, 1, 1), (16, 32, 64)),
+Small = Callable[..., nn.Module]
+
+# name: class, and its blocks and widths of each stage
+_SMALL: dict[str, tuple[Small, tuple[int, ...], tuple[int, ...]]] = {
+    "preact_resnet18": (PreActResNet, (2, 2, 2, 2), (64, 128, 256, 512)),
+    "preact_resnet8": (PreActResNet, (1, 1, 1), (16, 32, 64)),
+    "resnet32": (ResNet, (5, 5, 5), (16, 32, 64)),
 }
+_OWN = (*_SMALL, "wrn28_10", "wrn40_2")
 
 
 def build_model(model: ModelConfig, classes: int, channels: int) -> nn.Module:
@@ -35,18 +43,31 @@ def build_model(model: ModelConfig, classes: int, channels: int) -> nn.Module:
 
 
 def _build(model: ModelConfig, classes: int, channels: int) -> nn.Module:
-    if model.name in _PREACT:
-        blocks, widths = _PREACT[model.name]
+    if (small := _small(model.name)) is not None:
+        network, blocks, widths = small
         if model.widths is not None and len(model.widths) != len(blocks):
             raise UserError(
                 f"model.widths = {list(model.widths)}: {model.name} has {len(blocks)} stages, "
                 f"such as {list(widths)}"
             )
-        return PreActResNet(classes, channels, blocks, model.widths or widths, model.norm)
+        return network(classes, channels, blocks, model.widths or widths, model.norm)
     for name, value, default in (("widths", model.widths, None), ("norm", model.norm, "batch")):
         if value != default:
-            raise UserError(f"model.{name}: only for {', '.join(_PREACT)}, not {model.name}")
+            raise UserError(f"model.{name}: only for {', '.join(_OWN)}, not {model.name}")
     return _from_library(model.name, classes, channels)
+
+
+def _small(name: str) -> tuple[Small, tuple[int, ...], tuple[int, ...]] | None:
+    """A network written here, with the blocks and widths of its stages."""
+    if name in _SMALL:
+        return _SMALL[name]
+    # wrn28_10 is 28 layers deep, 6 n + 4 for n blocks in each stage, and 10 times as wide
+    match = re.fullmatch(r"wrn(\d+)_([1-9]\d*)", name)
+    if match is None or int(match[1]) < 10 or int(match[1]) % 6 != 4:
+        return None
+    blocks = (int(match[1]) // 6,) * 3
+    first = 16 * int(match[2])
+    return WideResNet, blocks, (first, 2 * first, 4 * first)
 
 
 def _from_library(name: str, classes: int, channels: int) -> nn.Module:
@@ -64,7 +85,7 @@ def _from_library(name: str, classes: int, channels: int) -> nn.Module:
             raise UserError(f"model.name = {name}: takes 3 channels, the images have {channels}")
         network = torchvision.models.get_model(plain, weights=None, num_classes=classes)
         return network
-    known = {*_PREACT, *timm.list_models(), *torchvision.models.list_models()}
+    known = {*_OWN, *timm.list_models(), *torchvision.models.list_models()}
     close = difflib.get_close_matches(plain, sorted(known), n=3)
     hint = f", did you mean {' or '.join(close)}?" if close else ""
     raise UserError(f"model.name = {name}: not here, in timm or in torchvision{hint}")

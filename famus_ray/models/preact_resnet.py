@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["PreActResNet", "norm_layer"]
+__all__ = ["Norm", "PreActBlock", "PreActResNet", "he_initialised", "norm_layer", "residual_stages"]
 
 Norm = Callable[[int], nn.Module]
 
@@ -21,6 +21,30 @@ def norm_layer(kind: str) -> Norm:
     if kind == "group":
         return lambda channels: nn.GroupNorm(max(1, channels // 8), channels)
     return nn.BatchNorm2d
+
+
+def he_initialised(network: nn.Module) -> None:
+    """Draw every convolution anew from N(0, 2 / (its kernel size x output channels))."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def residual_stages(
+    block: Callable[[int, int, int, Norm], nn.Module],
+    inputs: int,
+    blocks: Sequence[int],
+    widths: Sequence[int],
+    norm: Norm,
+) -> dict[str, nn.Sequential]:
+    """`layer1` and so on: stages of blocks; the ones after the first halve the resolution."""
+    stages = {}
+    for i, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
+        stages[f"layer{i}"] = stage = nn.Sequential()
+        for j in range(count):
+            stage.append(block(inputs, width, 2 if i > 1 and j == 0 else 1, norm))
+            inputs = width
+    return stages
 
 
 class PreActBlock(nn.Module):
@@ -65,16 +89,11 @@ class PreActResNet(nn.Module):
         make_norm = norm_layer(norm)
         self.conv1 = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
         self.bn1 = make_norm(widths[0])
-        self.stages: list[str] = []
-        inputs = widths[0]
-        for i, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
-            stage = nn.Sequential()
-            for j in range(count):
-                stage.append(PreActBlock(inputs, width, 2 if i > 1 and j == 0 else 1, make_norm))
-                inputs = width
-            self.stages.append(f"layer{i}")
-            self.add_module(f"layer{i}", stage)
-        self.linear = nn.Linear(inputs, classes)
+        stages = residual_stages(PreActBlock, widths[0], blocks, widths, make_norm)
+        self.stages = list(stages)
+        for name, stage in stages.items():
+            self.add_module(name, stage)
+        self.linear = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)))

@@ -13,6 +13,8 @@ from famus_ray.models.layer_groups import Grouping, layer_groups
 # Where the last stage begins, and its groups by layer, by block and by stage.
 LAST_STAGE = {
     "preact_resnet18": ("layer4.0.bn1.weight", 6, 3, 2),
+    "resnet32": ("layer3.0.conv1.weight", 11, 6, 2),
+    "wrn16_2": ("layer3.0.bn1.weight", 6, 4, 3),
     "timm/resnet18": ("layer4.0.conv1.weight", 6, 3, 2),
     "torchvision/resnet18": ("layer4.0.conv1.weight", 6, 3, 2),
     "timm/vit_tiny_patch16_224": ("blocks.11.norm1.weight", 5, 3, 3),

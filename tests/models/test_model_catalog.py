@@ -21,7 +21,7 @@ def same(first, second):
 @pytest.mark.parametrize(
     ("name", "channels", "size"),
     [("preact_resnet18", 3, 32), ("preact_resnet8", 1, 8), ("resnet18", 1, 32),
-     ("torchvision/resnet18", 3, 32)],
+     ("torchvision/resnet18", 3, 32), ("resnet32", 3, 32), ("wrn10_1", 3, 32)],
 )  # fmt: skip
 def test_a_network_gives_a_logit_for_each_class(name, channels, size):
     network = build(name, classes=7, channels=channels).eval()
@@ -32,8 +32,40 @@ def test_preact_resnet18_has_56_parameter_tensors():
     assert len(list(build("preact_resnet18", channels=3).parameters())) == 56
 
 
-def test_group_norm_couples_no_examples():
-    network = build(norm="group").train()
+@pytest.mark.parametrize(
+    ("name", "million"), [("wrn28_10", 36.479194), ("wrn40_2", 2.243546), ("resnet32", 0.464154)]
+)
+def test_published_networks_have_their_number_of_parameters(name, million):
+    with torch.device("meta"):
+        network = build(name, channels=3)
+    assert sum(p.numel() for p in network.parameters()) == round(million * 1e6)
+
+
+@pytest.mark.parametrize("name", ["wrn28_10", "resnet32"])
+def test_stages_after_the_first_halve_the_resolution(name):
+    network = build(name, widths=(8, 16, 24))
+    out = network.conv1(torch.zeros(1, 1, 32, 32))
+    if name == "resnet32":  # its stem is as wide as the first stage
+        assert out.shape[1] == 8
+    sizes = []
+    for stage in (network.layer1, network.layer2, network.layer3):
+        out = stage(out)
+        sizes.append(tuple(out.shape[1:]))
+    assert sizes == [(8, 32, 32), (16, 16, 16), (24, 8, 8)]
+
+
+def test_the_shortcut_of_resnet32_subsamples_and_pads_with_zeros():
+    block = build("resnet32", channels=3).eval().layer2[0]
+    torch.nn.init.zeros_(block.conv2.weight)
+    x = torch.rand(1, 16, 4, 4)
+    out = block(x)
+    torch.testing.assert_close(out[:, 8:24], x[:, :, ::2, ::2])
+    assert out[:, :8].abs().sum() + out[:, 24:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("name", ["preact_resnet8", "resnet32", "wrn10_1"])
+def test_group_norm_couples_no_examples(name):
+    network = build(name, norm="group").train()
     batch = torch.randn(4, 1, 8, 8)
     torch.testing.assert_close(network(batch)[:1], network(batch[:1]))
 
@@ -50,6 +82,7 @@ def test_widths_set_the_channels_of_each_stage():
         ({"name": "preact_resnet81"}, r"did you mean preact_resnet8"),
         ({"name": "torchvision/resnet18"}, r"takes 3 channels, the images have 1"),
         ({"name": "resnet18", "norm": "group"}, r"model.norm: only for preact_resnet18"),
+        ({"name": "wrn27_10"}, r"did you mean wrn28_10"),
         ({"widths": (8, 8)}, r"model.widths = \[8, 8\]: preact_resnet8 has 3 stages"),
         ({"weights": "/nowhere.pt"}, r"model.weights = /nowhere.pt: no such file"),
     ],
