@@ -120,10 +120,10 @@ class LearnedGates(nn.Module):
 
     def _pooled(self, group: LayerGroup, grads: Mapping[str, Tensor]) -> Tensor:
         tensors = [grads[name].detach() for name in group.parameters]
-        rows = [tensor.reshape(_rows(tensor.shape), -1) for tensor in tensors]
+        sums = [_row_sums(tensor) for tensor in tensors]
         if self.fidelity == "paper":
-            return torch.cat([row.mean(dim=1) for row in rows])
-        pooled_P = torch.cat([row.sum(dim=1) for row in rows])
+            return torch.cat([s * (len(s) / t.numel()) for s, t in zip(sums, tensors, strict=True)])
+        pooled_P = torch.cat(sums)
         return (pooled_P - pooled_P.mean()) / (pooled_P.std() + 1e-8)
 
 
@@ -135,6 +135,11 @@ def sparsity_loss(gates_G: Tensor, expected_open: float) -> Tensor:
 def pooled_size(group: LayerGroup, shapes: Mapping[str, torch.Size]) -> int:
     """Length of a group's pooled gradient: the sum of its tensors' first dimensions."""
     return sum(_rows(shapes[name]) for name in group.parameters)
+
+
+def _row_sums(tensor: Tensor) -> Tensor:
+    """Sums over all but the first dimension, whatever the order in memory: no copy is made."""
+    return tensor.reshape(-1) if tensor.dim() < 2 else tensor.sum(dim=tuple(range(1, tensor.dim())))
 
 
 def _rows(shape: torch.Size) -> int:

@@ -112,4 +112,10 @@ def _direction(
 
 
 def group_dot(names: tuple[str, ...], a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
-    return torch.stack([torch.dot(a[n].flatten(), b[n].flatten()) for n in names]).sum()
+    return torch.stack([_dot(a[n], b[n]) for n in names]).sum()
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    if a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
+        a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)  # the order in memory: no copy
+    return torch.dot(a.reshape(-1), b.reshape(-1))

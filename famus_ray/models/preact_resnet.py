@@ -61,9 +61,9 @@ class PreActBlock(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(x))
+        out = F.relu(self.bn1(x), inplace=True)
         shortcut = x if self.shortcut is None else self.shortcut(out)
-        out = self.conv2(F.relu(self.bn2(self.conv1(out))))
+        out = self.conv2(F.relu(self.bn2(self.conv1(out)), inplace=True))
         result: Tensor = out + shortcut
         return result
 
