@@ -8,6 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from famus_ray.meta.collective import all_reduce_sum_, global_sum, world_size
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
+from famus_ray.meta.phases import phase
 
 __all__ = ["by_double_backward"]
 
@@ -15,14 +16,16 @@ __all__ = ["by_double_backward"]
 def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
     """The meta gradient by differentiating through the virtual step, as Eq. 4 defines it."""
     inputs, targets = train_batch
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+    # The fused kernels of attention have no second derivative.
+    with phase("virtual/forward"), sdpa_kernel(SDPBackend.MATH):
         logits_BC = look.model(inputs)
     parameters = look.trainable()
     names = look.moved()
-    train_loss = look.head(logits_BC, targets)
-    grads = torch.autograd.grad(
-        train_loss, [parameters[n] for n in names], create_graph=True, materialize_grads=True
-    )
+    with phase("virtual/backward"):
+        train_loss = look.head(logits_BC, targets)
+        grads = torch.autograd.grad(
+            train_loss, [parameters[n] for n in names], create_graph=True, materialize_grads=True
+        )
     train_grads = {n: global_sum(g) for n, g in zip(names, grads, strict=True)}
     gates_G = look.gates(look.groups.gated, {n: g.detach() for n, g in train_grads.items()})
 
@@ -41,7 +44,8 @@ def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -
             r = gate_of[name]
             value = value + r.detach() * (train_grads[name] - value) + (r - r.detach()) * value
         moved[name] = stepped(parameters[name], value, look.lr)
-    objective = meta_loss = look.loss_at(moved, meta_batch)
+    with phase("meta/forward"):
+        objective = meta_loss = look.loss_at(moved, meta_batch)
     if look.last_layer_weight:
         last = {n: train_grads[n] for n in look.groups.last_layer}
         meta_grads = gradients(meta_loss, {n: moved[n] for n in last}, None)
@@ -49,7 +53,8 @@ def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -
         mismatch = last_layer_loss(last, meta_grads, look.match_spread)
         objective = objective + look.last_layer_weight * mismatch / world_size()
     theta = dict(look.head.named_parameters())
-    found = gradients(objective, {**theta, "": r_G}, None)
+    with phase("meta/backward"):
+        found = gradients(objective, {**theta, "": r_G}, None)
     gate_grads_G = found.pop("")
     shared = [] if getattr(look.head, "per_example", False) else list(found.values())
     all_reduce_sum_([*shared, gate_grads_G])

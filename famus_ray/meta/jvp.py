@@ -11,6 +11,7 @@ from torch import Tensor
 from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
+from famus_ray.meta.phases import phase
 from famus_ray.meta.replay import ForwardRecord
 from famus_ray.meta.tangent import TangentOfLogits, logits_difference, logits_tangent
 
@@ -34,7 +35,7 @@ def _by_tangent(
     gated = look.groups.gated_parameters
     buffers, version = look.buffers(), inputs._version
     record = ForwardRecord(look.model, gated)
-    with record.recording():
+    with phase("virtual/forward"), record.recording():
         logits_BC = look.model(inputs)
     if inputs._version != version:
         raise ValueError(
@@ -43,9 +44,10 @@ def _by_tangent(
 
     # Virtual-Train: dphi_BC keeps its graph to theta, on logits alone.
     z_BC = logits_BC.detach().requires_grad_()
-    (dphi_BC,) = torch.autograd.grad(look.head(z_BC, targets), z_BC, create_graph=True)
     parameters = look.trainable()
-    train_grads = _train_gradients(look, logits_BC, dphi_BC.detach())
+    with phase("virtual/backward"):
+        (dphi_BC,) = torch.autograd.grad(look.head(z_BC, targets), z_BC, create_graph=True)
+        train_grads = _train_gradients(look, logits_BC, dphi_BC.detach())
     gates_G = look.gates(look.groups.gated, train_grads)
 
     # Meta-Train: the meta gradient at the virtual weights, down to the lowest gated layer.
@@ -53,9 +55,11 @@ def _by_tangent(
     trunk = {
         n: stepped(parameters[n], train_grads[n], look.lr) for n in train_grads if n not in tail
     }
-    meta_loss = look.loss_at({**trunk, **tail}, meta_batch)
+    with phase("meta/forward"):
+        meta_loss = look.loss_at({**trunk, **tail}, meta_batch)
     del trunk
-    meta_grads = gradients(meta_loss, tail, None)
+    with phase("meta/backward"):
+        meta_grads = gradients(meta_loss, tail, None)
     meta_loss = meta_loss.detach()  # its graph holds the activations of the meta forward
     all_reduce_sum_(list(meta_grads.values()))
     gate_grads_G = torch.stack(
@@ -67,7 +71,8 @@ def _by_tangent(
 
     direction = _direction(look, gates_G.detach(), meta_grads, train_grads)
     del tail, train_grads, meta_grads
-    dz_BC = tangent(look.model, inputs, direction, buffers, record, logits_BC.detach())
+    with phase("tangent"):
+        dz_BC = tangent(look.model, inputs, direction, buffers, record, logits_BC.detach())
     theta = dict(look.head.named_parameters())
     head_grads = gradients((dphi_BC * dz_BC).sum(), theta, None)
     if not getattr(look.head, "per_example", False):

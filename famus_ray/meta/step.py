@@ -13,6 +13,7 @@ from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
 from famus_ray.meta.gradient import Batch, Engine, Scope, meta_gradient
 from famus_ray.meta.heads import Projected
+from famus_ray.meta.phases import phase
 from famus_ray.models.layer_groups import LayerGroups
 
 __all__ = ["MetaStep", "PlainStep", "TrainStep", "descend"]
@@ -47,7 +48,8 @@ class PlainStep:
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
         inputs, targets = train
-        loss = self.head(model(inputs), targets)
+        with phase("actual/forward"):
+            loss = self.head(model(inputs), targets)
         return {"train/loss": descend(model, optimiser, loss)}
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,7 +99,8 @@ class MetaStep:
         is_due = self.taken % self.interval == 0
         self.taken += 1
         if not is_due:
-            loss = self.head(model(train[0]), train[1])
+            with phase("actual/forward"):
+                loss = self.head(model(train[0]), train[1])
             return {"train/loss": descend(model, optimiser, loss)}
         rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
         found = meta_gradient(
@@ -169,7 +172,9 @@ class MetaStep:
 def descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
     """One optimiser step on this process's share of the loss; the share, detached."""
     optimiser.zero_grad()
-    loss.backward()
-    all_reduce_sum_([p.grad for p in model.parameters() if p.grad is not None])
-    optimiser.step()
+    with phase("actual/backward"):
+        loss.backward()
+        all_reduce_sum_([p.grad for p in model.parameters() if p.grad is not None])
+    with phase("actual/update"):
+        optimiser.step()
     return loss.detach()

@@ -1,0 +1,45 @@
+"""The phases of an iteration, by name: what the paper's Figure 1b splits the time into.
+
+A phase is a range in a trace of `torch.profiler`. A benchmark may put an observer in its
+place; nothing else about the step changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from torch.profiler import record_function
+
+__all__ = ["PHASES", "observed", "phase"]
+
+PHASES = (
+    "virtual/forward", "virtual/backward", "meta/forward", "meta/backward", "tangent",
+    "actual/forward", "actual/backward", "actual/update",
+)  # fmt: skip
+
+Observer = Callable[[str], AbstractContextManager[Any]]
+
+
+def _in_trace(name: str) -> AbstractContextManager[Any]:
+    return record_function(f"famus/{name}")
+
+
+_observer: Observer = _in_trace
+
+
+def phase(name: str) -> AbstractContextManager[Any]:
+    """A context for what belongs to the phase `name`, one of `PHASES`; they do not nest."""
+    return _observer(name)
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Phases inside are entered through `observer(name)`, for measurements."""
+    global _observer
+    before, _observer = _observer, observer
+    try:
+        yield
+    finally:
+        _observer = before
