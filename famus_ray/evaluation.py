@@ -59,16 +59,16 @@ def judge_samples(
 
     The division is made here, from the losses in evaluation mode.
     """
-    losses, predictions = [], []
+    losses, predictions, weights = [], [], []
     with _eval_mode(model):
         for inputs, labels in eval_batches(data, data.train):
             logits_BC = model(inputs)
             losses.append(F.cross_entropy(logits_BC, labels, reduction="none"))
             predictions.append(logits_BC.argmax(dim=1))
+            if isinstance(head, LearnedWeights):
+                weights.append(head.weight_net(head.example_loss(logits_BC, labels)))
     losses_N = torch.cat(losses)
-    weights_N = torch.full_like(losses_N, float("nan"))
-    if isinstance(head, LearnedWeights):
-        weights_N = head.weight_net(losses_N)
+    weights_N = torch.cat(weights) if weights else torch.full_like(losses_N, float("nan"))
     loss = _array(losses_N).astype(np.float64)
     return pd.DataFrame(
         {

@@ -21,6 +21,7 @@ from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.errors import Diverged, UserError, first_line
 from famus_ray.evaluation import evaluate, judge_samples
+from famus_ray.losses import begin_epoch
 from famus_ray.meta.collective import all_reduce_sum_, rank, world_size
 from famus_ray.meta.step import TrainStep
 from famus_ray.methods import build_step
@@ -194,6 +195,7 @@ def _train_epoch(
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     state.model.train()
+    begin_epoch(state.step.head, epoch, batches.data.train.labels, batches.data.classes)
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = {}
     began = time.perf_counter()

@@ -32,6 +32,7 @@ _PRESETS = Path(__file__).parent.parent / "presets"
 # A section given as a plain word means this field of it: `method=famus`, `noise=symmetric`.
 MAIN_FIELD = {
     "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
+    "loss": "kind",
 }  # fmt: skip
 
 
@@ -201,6 +202,19 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[tupl
             f"noise.rate = {config.noise.rate}: has no effect without noise.kind; "
             "try noise.kind = symmetric",
         )
+    if config.loss.kind == "ldam" and config.model.classifier != "cosine":
+        yield (
+            "loss.kind",
+            "loss.kind = ldam: its margins are on cosines; set model.classifier = cosine",
+        )
+    if config.loss != type(config.loss)() and config.method.name not in ("ce", "mwnet", "famus"):
+        yield (
+            "loss.kind",
+            f"loss.kind = {config.loss.kind}: has no effect on method {config.method.name}; "
+            "loss is for ce, mwnet and famus",
+        )
+    if config.noise.kind == "file" and config.noise.file is None:
+        yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
     if config.method.name not in ("ce", "mixup") and config.data.meta_per_class == 0:
         yield (
             "data.meta_per_class",

@@ -11,6 +11,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DivisionConfig",
+    "LossConfig",
     "MetaConfig",
     "MethodConfig",
     "ModelConfig",
@@ -67,19 +68,29 @@ class DataConfig(_Section):
     """none; shift: random crop after padding; crop_flip: that and a random mirror image."""
     crop_padding: Int = Field(4, ge=0)
     """Pixels of zero padding around an image before the random crop."""
+    imbalance: Float = Field(1.0, ge=1)
+    """Long tail: class c of C keeps n_max / imbalance^(c / (C-1)) training examples; 1 keeps all.
+    Validation and meta examples are taken first."""
 
 
 class NoiseConfig(_Section):
     """Corruption of the training labels; validation, test and meta labels stay true."""
 
-    kind: Literal["none", "symmetric", "symmetric_per_sample", "symmetric_excl", "asymmetric"] = (
-        "none"
-    )
+    kind: Literal[
+        "none", "symmetric", "symmetric_per_sample", "symmetric_excl", "asymmetric", "instance",
+        "file",
+    ] = "none"  # fmt: skip
     """symmetric: exactly int(rate*N) labels redrawn over all classes (DivideMix);
     symmetric_per_sample: each label with probability rate (FaMUS, MW-Net);
-    symmetric_excl: as symmetric, never the true class; asymmetric: to a similar class."""
+    symmetric_excl: as symmetric, never the true class; asymmetric: to a similar class;
+    instance: a rate and a likely class of each image's own (Xia et al. 2020), rate their mean;
+    file: the labels in noise.file."""
     rate: Float = Field(0.0, ge=0, le=1)
     """Share of the labels that is redrawn."""
+    file: AbsolutePath | None = None
+    """Labels of all training images in their own order: CIFAR-N's .pt, or a JSON list."""
+    column: str | None = None
+    """Which labels of a CIFAR-N file: aggre_label, worse_label, random_label1, noisy_label, ..."""
     seed: Seed | None = None
     """Seed of the corruption; run.seed when left out."""
 
@@ -95,8 +106,27 @@ class ModelConfig(_Section):
     """Channels of each stage of a preact_resnet, resnet32 or wrn."""
     norm: Literal["batch", "group"] = "batch"
     """Normalisation of a preact_resnet, resnet32 or wrn; group couples no examples."""
+    classifier: Literal["linear", "cosine"] = "linear"
+    """Last layer: linear, or cosine: logit_scale times the cosine of features and class weights
+    (preact_resnet, resnet32, wrn), which LDAM needs."""
+    logit_scale: Float = Field(30.0, gt=0)
+    """Scale of a cosine classifier."""
     weights: AbsolutePath | None = None
     """File with initial weights (safetensors or a PyTorch state dict)."""
+
+
+class LossConfig(_Section):
+    """The loss of one training example, for ce, mwnet and famus."""
+
+    kind: Literal["cross_entropy", "ldam"] = "cross_entropy"
+    """cross_entropy; ldam: with a margin for each class, the larger the rarer (Cao et al. 2019)."""
+    margin: Float = Field(0.5, gt=0)
+    """LDAM's margin of the rarest class, on the scale of the cosines."""
+    reweight_from: Int | None = Field(None, ge=0)
+    """Epochs after which classes are weighted by their effective number (deferred reweighting);
+    never when left out."""
+    beta: Float = Field(0.9999, ge=0, lt=1)
+    """Parameter of the effective number (1 - beta^n) / (1 - beta)."""
 
 
 class MethodConfig(_Section):
@@ -254,6 +284,7 @@ class Config(_Section):
     data: DataConfig = DataConfig()
     noise: NoiseConfig = NoiseConfig()
     model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
     method: MethodConfig = MethodConfig()
     meta: MetaConfig = MetaConfig()
     optimiser: OptimiserConfig = OptimiserConfig()

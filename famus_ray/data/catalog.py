@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from famus_ray.config.schema import DataConfig, NoiseConfig
+from famus_ray.data.augment import normalise
 from famus_ray.data.cifar import read_cifar10, read_cifar100
 from famus_ray.data.digits import read_digits
 from famus_ray.data.images import Images
+from famus_ray.data.label_files import read_label_file
+from famus_ray.data.long_tail import long_tail
 from famus_ray.data.noise import corrupt
 from famus_ray.errors import UserError
 
@@ -92,11 +95,9 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     train, test = _read(data)
     rng = np.random.default_rng([seed, 0x73706C69])
     validation, meta, rest = _split(train.labels, train.classes, data, rng)
+    rest = rest[long_tail(train.labels[rest], train.classes, data.imbalance, seed)]
     noisy = train.labels.copy()
-    noise_seed = seed if noise.seed is None else noise.seed
-    noisy[rest] = corrupt(
-        train.labels[rest], train.classes, noise, noise_seed, data.name, train.superclass_of
-    )
+    noisy[rest] = _corrupted(train, rest, noise, data.name, seed)
     return Dataset(
         name=data.name,
         classes=train.classes,
@@ -137,6 +138,25 @@ def _split(
         rest.append(members[used:])
     v, m, r = (np.sort(np.concatenate(part)) for part in (validation, meta, rest))
     return v, m, r
+
+
+def _corrupted(
+    train: Images, rest: NDArray[np.int64], noise: NoiseConfig, name: str, seed: int
+) -> NDArray[np.int64]:
+    """Noisy labels of the training examples `rest`."""
+    if noise.kind == "file":
+        assert noise.file is not None
+        path = Path(noise.file)
+        return read_label_file(path, noise.column, train.labels, train.classes)[rest]
+
+    def inputs() -> NDArray[np.float32]:
+        pixels = normalise(torch.from_numpy(train.pixels[rest]), train.mean, train.std)
+        flat: NDArray[np.float32] = pixels.flatten(1).numpy()
+        return flat
+
+    noise_seed = seed if noise.seed is None else noise.seed
+    labels = train.labels[rest]
+    return corrupt(labels, train.classes, noise, noise_seed, name, train.superclass_of, inputs)
 
 
 def _take(images: Images, labels: NDArray[np.int64], ids: NDArray[np.int64]) -> Split:

@@ -6,10 +6,13 @@ Drawn with NumPy from a seed alone: the same on every machine and for any number
 # Shapes: N examples, C classes.
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from famus_ray.config.schema import NoiseConfig
+from famus_ray.data.instance_noise import instance_labels
 from famus_ray.errors import UserError
 
 __all__ = ["ASYMMETRIC", "corrupt"]
@@ -31,6 +34,7 @@ def corrupt(
     seed: int,
     data: str,
     superclass_of: Labels | None = None,
+    inputs: Callable[[], NDArray[np.float32]] | None = None,
 ) -> Labels:
     """Labels (N,) after corruption; the given ones are left alone.
 
@@ -41,14 +45,21 @@ def corrupt(
         data: name of the data set, for `asymmetric`.
         superclass_of: (C,) superclass of each class; with it `asymmetric` goes to the
             next class of the same superclass, in a circle (CIFAR-100).
+        inputs: gives the normalised images (N, S), for `instance`.
 
     Raises:
-        UserError: `asymmetric` noise is not defined for this data set.
+        UserError: `asymmetric` or `instance` noise is not defined for this data set.
     """
     rng = np.random.default_rng([seed, 0x6E6F6973])
     noisy_N = labels_N.copy()
     if noise.kind == "none" or noise.rate == 0:
         return noisy_N
+    if noise.kind == "instance":
+        if inputs is None:
+            raise UserError(
+                f"noise.kind = instance: needs images in memory, {data} is read by path"
+            )
+        return instance_labels(labels_N, inputs(), classes, noise.rate, rng)
     if noise.kind == "symmetric_per_sample":
         chosen = np.flatnonzero(rng.random(len(labels_N)) < noise.rate)
     else:

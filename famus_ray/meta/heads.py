@@ -15,6 +15,8 @@ summed over the processes.
 # Shapes: B local examples, C classes.
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -32,6 +34,9 @@ __all__ = [
     "WeightNet",
     "mean_cross_entropy",
 ]
+
+
+ExampleLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 @runtime_checkable
@@ -74,14 +79,23 @@ class WeightNet(nn.Module):
 
 
 class LearnedWeights(nn.Module):
-    """sum_i v_i * loss_i with v = Psi(loss), normalised to sum 1 over the global batch (Eq. 3)."""
+    """sum_i v_i * loss_i with v = Psi(loss), normalised to sum 1 over the global batch (Eq. 3).
 
-    def __init__(self, weight_net: nn.Module | None = None) -> None:
+    Args:
+        weight_net: Psi; a `WeightNet` when None.
+        example_loss: losses (B,) from logits and targets; cross-entropy when None.
+    """
+
+    def __init__(
+        self, weight_net: nn.Module | None = None, example_loss: ExampleLoss | None = None
+    ) -> None:
         super().__init__()
         self.weight_net = WeightNet() if weight_net is None else weight_net
+        plain: ExampleLoss = partial(F.cross_entropy, reduction="none")
+        self.example_loss = plain if example_loss is None else example_loss
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
-        losses_B = F.cross_entropy(logits_BC, targets, reduction="none")
+        losses_B = self.example_loss(logits_BC, targets)
         return torch.dot(self.weights(losses_B), losses_B)
 
     def weights(self, losses_B: Tensor) -> Tensor:

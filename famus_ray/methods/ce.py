@@ -1,4 +1,4 @@
-"""Plain training with cross-entropy: the baseline."""
+"""Plain training with cross-entropy or LDAM: the baseline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
+from famus_ray.losses import MeanClassLoss, class_loss
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import PlainStep
 
@@ -14,5 +15,6 @@ __all__ = ["build"]
 
 def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> PlainStep:
     """The step of plain training; it has no settings of its own."""
-    del config, model, gate_noise
-    return PlainStep(MeanCrossEntropy())
+    del model, gate_noise
+    loss = class_loss(config.loss, config.model)
+    return PlainStep(MeanCrossEntropy() if loss is None else MeanClassLoss(loss))

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config, MetaConfig
+from famus_ray.losses import ClassLoss, class_loss
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import LearnedWeights, WeightNet
 from famus_ray.meta.step import MetaStep
@@ -19,7 +20,8 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     del gate_noise
     first = next(model.parameters())
     groups = layer_groups(model, "stage", "all")
-    head, optimiser = weight_head(config.meta, first.device)
+    loss = class_loss(config.loss, config.model)
+    head, optimiser = weight_head(config.meta, first.device, loss)
     return MetaStep(
         head=head,
         head_optimiser=optimiser,
@@ -32,9 +34,9 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
 
 
 def weight_head(
-    meta: MetaConfig, device: torch.device
+    meta: MetaConfig, device: torch.device, loss: ClassLoss | None = None
 ) -> tuple[LearnedWeights, torch.optim.Optimizer]:
     """The weight net Psi in its head, and the Adam that trains it."""
-    head = LearnedWeights(WeightNet(meta.hidden)).to(device)
+    head = LearnedWeights(WeightNet(meta.hidden), loss).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=meta.lr, weight_decay=meta.weight_decay)
     return head, optimiser

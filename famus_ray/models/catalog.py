@@ -13,6 +13,7 @@ from torch import nn
 
 from famus_ray.config.schema import ModelConfig
 from famus_ray.errors import UserError, first_line
+from famus_ray.models.cosine import CosineClassifier
 from famus_ray.models.preact_resnet import PreActResNet
 from famus_ray.models.resnet import ResNet
 from famus_ray.models.wide_resnet import WideResNet
@@ -50,9 +51,13 @@ def _build(model: ModelConfig, classes: int, channels: int) -> nn.Module:
                 f"model.widths = {list(model.widths)}: {model.name} has {len(blocks)} stages, "
                 f"such as {list(widths)}"
             )
-        return network(classes, channels, blocks, model.widths or widths, model.norm)
-    for name, value, default in (("widths", model.widths, None), ("norm", model.norm, "batch")):
-        if value != default:
+        widths = model.widths or widths
+        built = network(classes, channels, blocks, widths, model.norm)
+        if model.classifier == "cosine":
+            built.linear = CosineClassifier(widths[-1], classes, model.logit_scale)
+        return built
+    for name in ("widths", "norm", "classifier"):
+        if getattr(model, name) != getattr(ModelConfig(), name):
             raise UserError(f"model.{name}: only for {', '.join(_OWN)}, not {model.name}")
     return _from_library(model.name, classes, channels)
 

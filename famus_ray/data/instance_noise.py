@@ -1,0 +1,47 @@
+"""Label noise that depends on the image (Xia et al. 2020, algorithm 2)."""
+
+# Shapes: N examples, S numbers of one image, C classes.
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from scipy.stats import truncnorm
+
+__all__ = ["flip_probabilities", "instance_labels"]
+
+_SPREAD = 0.1
+
+
+def instance_labels(
+    labels_N: NDArray[np.int64],
+    inputs_NS: NDArray[np.float32],
+    classes: int,
+    rate: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Noisy labels (N,): each image keeps its label with probability 1 - q, q drawn from a normal
+    distribution around `rate` with deviation 0.1, cut to [0, 1]; otherwise it goes to a class that
+    its projection prefers."""
+    low, high = (0 - rate) / _SPREAD, (1 - rate) / _SPREAD
+    rates_N = truncnorm.rvs(low, high, rate, _SPREAD, size=len(labels_N), random_state=rng)
+    noisy_N = labels_N.copy()
+    for label in range(classes):
+        projection_SC = rng.standard_normal((inputs_NS.shape[1], classes), dtype=np.float32)
+        members = np.flatnonzero(labels_N == label)
+        scores = inputs_NS[members] @ projection_SC
+        probabilities = flip_probabilities(scores, label, rates_N[members])
+        reached = probabilities.cumsum(axis=1) < rng.random((len(members), 1))
+        noisy_N[members] = np.minimum(reached.sum(axis=1), classes - 1)
+    return noisy_N
+
+
+def flip_probabilities(
+    scores_NC: NDArray[np.float32], label: int, rates_N: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """p(noisy label) (N, C) of images of one class: 1 - q for it, q * softmax over the others."""
+    others_NC = scores_NC.astype(np.float64)
+    others_NC[:, label] = -np.inf
+    flipped_NC: NDArray[np.float64] = rates_N[:, None] * softmax(others_NC, axis=1)
+    flipped_NC[:, label] = 1 - rates_N
+    return flipped_NC
