@@ -215,11 +215,24 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[tupl
         )
     if config.noise.kind == "file" and config.noise.file is None:
         yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
-    if config.method.name not in ("ce", "mixup") and config.data.meta_per_class == 0:
+    learns = config.method.name not in ("ce", "mixup")
+    if learns and config.meta.source == "set" and config.data.meta_per_class == 0:
         yield (
             "data.meta_per_class",
             f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
             "try 10",
+        )
+    if config.method.name == "l2rw" and config.meta.source == "batch":
+        yield (
+            "meta.source",
+            "meta.source = batch: l2rw weighs every example of a batch at each step, so none is "
+            "left to judge; use set",
+        )
+    if (config.meta.grouping == "patterns") != bool(config.meta.patterns):
+        yield (
+            "meta.patterns",
+            f"meta.patterns = {list(config.meta.patterns)}: goes with meta.grouping = patterns, "
+            f"which is {config.meta.grouping}",
         )
     if config.meta.batch_size is not None and config.meta.batch_size < config.scale.workers:
         yield (

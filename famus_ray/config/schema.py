@@ -160,10 +160,17 @@ class MetaConfig(_Section):
     finite_difference: two more forwards, approximate."""
     interval: Int = Field(1, ge=1)
     """Steps from one update of the meta model and the gates to the next."""
+    source: Literal["set", "batch"] = "set"
+    """What judges the virtual step: the clean meta set, or one half of each training batch, by
+    its rows of lowest loss, for a step that the other half takes (no clean examples needed)."""
+    clean_share: Float = Field(0.5, gt=0, le=1)
+    """Share of the judging rows of a batch, those of lowest loss, that is taken as clean."""
     scope: Literal["all", "tail"] = "all"
     """Which layers the virtual step moves: all, or the gated tail only."""
-    grouping: Literal["tensor", "layer", "block", "stage"] = "layer"
-    """What one gate covers: tensor, layer, block or stage."""
+    grouping: Literal["tensor", "layer", "block", "stage", "patterns"] = "layer"
+    """What one gate covers: tensor, layer, block, stage, or what each of meta.patterns finds."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions on parameter names, a gate each; only what they find is gated."""
     gated_from: str = "last_stage"
     """Where the gated tail begins: all, last_stage, or the beginning of a layer's name."""
     sampler: Literal["learned", "all", "fixed", "random"] = "learned"

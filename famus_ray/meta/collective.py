@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["all_reduce_sum_", "global_sum", "rank", "world_size"]
+__all__ = ["all_reduce_sum_", "global_sum", "global_values", "rank", "world_size"]
 
 BUCKET_BYTES = 25 * 2**20  # the size at which DDP, too, found messages to be efficient
 
@@ -53,6 +53,15 @@ def global_sum(x: Tensor) -> Tensor:
         return x
     summed: Tensor = _GlobalSum.apply(x)
     return summed
+
+
+def global_values(x: Tensor) -> Tensor:
+    """The values (N * B,) of all processes, each of which holds B of them; no gradient."""
+    if world_size() == 1:
+        return x
+    gathered = x.new_empty(world_size() * len(x))
+    dist.all_gather_into_tensor(gathered, x.contiguous())
+    return gathered
 
 
 class _GlobalSum(torch.autograd.Function):

@@ -9,20 +9,24 @@ from famus_ray.meta.collective import all_reduce_sum_, global_sum, world_size
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.phases import phase
+from famus_ray.meta.replay import ForwardRecord
 
 __all__ = ["by_double_backward"]
 
 
-def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
+def by_double_backward(
+    look: Lookahead, train_batch: Batch, meta_batch: Batch | None
+) -> MetaGradient:
     """The meta gradient by differentiating through the virtual step, as Eq. 4 defines it."""
     inputs, targets = train_batch
+    record = ForwardRecord(look.model, look.moved())
     # The fused kernels of attention have no second derivative.
-    with phase("virtual/forward"), sdpa_kernel(SDPBackend.MATH):
+    with phase("virtual/forward"), sdpa_kernel(SDPBackend.MATH), record.recording():
         logits_BC = look.model(inputs)
     parameters = look.trainable()
     names = look.moved()
     with phase("virtual/backward"):
-        train_loss = look.head(logits_BC, targets)
+        train_loss = look.train_loss(logits_BC, targets)
         grads = torch.autograd.grad(
             train_loss, [parameters[n] for n in names], create_graph=True, materialize_grads=True
         )
@@ -45,7 +49,12 @@ def by_double_backward(look: Lookahead, train_batch: Batch, meta_batch: Batch) -
             value = value + r.detach() * (train_grads[name] - value) + (r - r.detach()) * value
         moved[name] = stepped(parameters[name], value, look.lr)
     with phase("meta/forward"):
-        objective = meta_loss = look.loss_at(moved, meta_batch)
+        if meta_batch is None:
+            with record.same_numbers():
+                meta_loss = look.loss_at(moved, train_batch)
+        else:
+            meta_loss = look.loss_at(moved, meta_batch)
+    objective = meta_loss
     if look.last_layer_weight:
         last = {n: train_grads[n] for n in look.groups.last_layer}
         meta_grads = gradients(meta_loss, {n: moved[n] for n in last}, None)

@@ -25,6 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.double_backward import by_double_backward
 from famus_ray.meta.gates import FixedGates, GateSampler
 from famus_ray.meta.heads import mean_cross_entropy
@@ -32,11 +33,11 @@ from famus_ray.meta.jvp import by_finite_difference, by_jvp
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, MetaLoss, Scope
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
-__all__ = ["Batch", "Engine", "MetaGradient", "MetaLoss", "Scope", "meta_gradient"]
+__all__ = ["Batch", "CrossFit", "Engine", "MetaGradient", "MetaLoss", "Scope", "meta_gradient"]
 
 Engine = Literal["jvp", "double_backward", "finite_difference"]
 
-_ENGINES: dict[str, Callable[[Lookahead, Batch, Batch], MetaGradient]] = {
+_ENGINES: dict[str, Callable[[Lookahead, Batch, Batch | None], MetaGradient]] = {
     "jvp": by_jvp,
     "finite_difference": by_finite_difference,
     "double_backward": by_double_backward,
@@ -47,7 +48,7 @@ def meta_gradient(
     model: nn.Module,
     head: nn.Module,
     train_batch: Batch,
-    meta_batch: Batch,
+    meta_batch: Batch | CrossFit,
     *,
     lookahead_lr: float,
     groups: LayerGroups | None = None,
@@ -67,11 +68,13 @@ def meta_gradient(
         model: any network from inputs to logits (B, C).
         head: the training loss as a function of logits and targets, `heads`.
         train_batch: inputs and targets, this process's share of the batch.
-        meta_batch: clean inputs and targets, this process's share.
+        meta_batch: clean inputs and targets, this process's share; or rows of the train batch
+            itself, whose features below the moved layers are reused.
         lookahead_lr: learning rate of the virtual step.
         groups: the gated layer groups; all parameters in one piece when left out.
         gates: draws r (G,); all open when left out.
-        meta_loss: loss of the meta batch, this process's share of the whole.
+        meta_loss: loss of the meta batch, this process's share of the whole; rows of the
+            train batch bring their own.
         last_layer_weight: lambda2 of Eq. 12.
         match_spread: L_g compares the standard deviation as well as the mean (released code).
         scope: `all` moves every layer in the virtual step, `tail` the gated ones only.
@@ -87,10 +90,21 @@ def meta_gradient(
         raise ValueError(f"scope = {scope!r}: must be all or tail")
     groups = groups or layer_groups(model, "layer")
     gates = gates or FixedGates(_ones_like_first(model, len(groups.gated)))
+    cross_fit = meta_batch if isinstance(meta_batch, CrossFit) else None
     look = Lookahead(
-        model, head, groups, gates, meta_loss, lookahead_lr, last_layer_weight, match_spread, scope
+        model=model,
+        head=head,
+        groups=groups,
+        gates=gates,
+        meta_loss=cross_fit.meta_loss if cross_fit else meta_loss,
+        lr=lookahead_lr,
+        last_layer_weight=last_layer_weight,
+        match_spread=match_spread,
+        scope=scope,
+        cross_fit=cross_fit,
     )
-    return _ENGINES[engine](look, train_batch, meta_batch)
+    other = None if isinstance(meta_batch, CrossFit) else meta_batch
+    return _ENGINES[engine](look, train_batch, other)
 
 
 def _ones_like_first(model: nn.Module, count: int) -> Tensor:

@@ -18,18 +18,20 @@ from famus_ray.meta.tangent import TangentOfLogits, logits_difference, logits_ta
 __all__ = ["by_finite_difference", "by_jvp"]
 
 
-def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
+def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch | None) -> MetaGradient:
     """The meta gradient by one Jacobian-vector product along d_l = -lr * r_l * u_l."""
     return _by_tangent(look, train_batch, meta_batch, logits_tangent)
 
 
-def by_finite_difference(look: Lookahead, train_batch: Batch, meta_batch: Batch) -> MetaGradient:
+def by_finite_difference(
+    look: Lookahead, train_batch: Batch, meta_batch: Batch | None
+) -> MetaGradient:
     """The same with the tangent as a central difference of two forwards, as in DARTS and SAMA."""
     return _by_tangent(look, train_batch, meta_batch, logits_difference)
 
 
 def _by_tangent(
-    look: Lookahead, train_batch: Batch, meta_batch: Batch, tangent: TangentOfLogits
+    look: Lookahead, train_batch: Batch, meta_batch: Batch | None, tangent: TangentOfLogits
 ) -> MetaGradient:
     inputs, targets = train_batch
     gated = look.groups.gated_parameters
@@ -46,7 +48,7 @@ def _by_tangent(
     z_BC = logits_BC.detach().requires_grad_()
     parameters = look.trainable()
     with phase("virtual/backward"):
-        (dphi_BC,) = torch.autograd.grad(look.head(z_BC, targets), z_BC, create_graph=True)
+        (dphi_BC,) = torch.autograd.grad(look.train_loss(z_BC, targets), z_BC, create_graph=True)
         train_grads = _train_gradients(look, logits_BC, dphi_BC.detach())
     gates_G = look.gates(look.groups.gated, train_grads)
 
@@ -55,8 +57,9 @@ def _by_tangent(
     trunk = {
         n: stepped(parameters[n], train_grads[n], look.lr) for n in train_grads if n not in tail
     }
+    again = record if meta_batch is None else None
     with phase("meta/forward"):
-        meta_loss = look.loss_at({**trunk, **tail}, meta_batch)
+        meta_loss = look.loss_at({**trunk, **tail}, meta_batch or train_batch, again)
     del trunk
     with phase("meta/backward"):
         meta_grads = gradients(meta_loss, tail, None)

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler
+from famus_ray.meta.replay import ForwardRecord
 from famus_ray.meta.substitute import call_with
 from famus_ray.models.layer_groups import LayerGroups
 
@@ -54,6 +57,7 @@ class Lookahead:
     last_layer_weight: float
     match_spread: bool
     scope: Scope
+    cross_fit: CrossFit | None = None
 
     def trainable(self) -> dict[str, nn.Parameter]:
         return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
@@ -62,13 +66,31 @@ class Lookahead:
         """Names of the parameters that the virtual step moves."""
         return list(self.trainable() if self.scope == "all" else self.groups.gated_parameters)
 
-    def loss_at(self, moved: Mapping[str, Tensor], meta_batch: Batch) -> Tensor:
+    def train_loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        """The head's loss of the rows that take the virtual step, this process's share."""
+        if self.cross_fit is None:
+            loss: Tensor = self.head(logits_BC, targets)
+            return loss
+        rows = self.cross_fit.learners(len(targets))
+        loss = self.head(logits_BC[rows], targets[rows])
+        return loss
+
+    def loss_at(
+        self, moved: Mapping[str, Tensor], meta_batch: Batch, record: ForwardRecord | None = None
+    ) -> Tensor:
         """The meta loss with `moved` in place of the network's parameters. Its running
-        statistics are left alone: the forward sees copies of the buffers."""
+        statistics are left alone: the forward sees copies of the buffers. With the `record`
+        of a forward of the same batch, what the moved parameters do not reach is reused."""
         still = {n: p.detach() for n, p in self.model.named_parameters() if n not in moved}
         inputs, targets = meta_batch
-        logits_BC = call_with(self.model, {**still, **moved, **self.buffers()}, inputs)
+        with self._again(record):
+            logits_BC = call_with(self.model, {**still, **moved, **self.buffers()}, inputs)
         return self.meta_loss(logits_BC, targets)
+
+    def _again(self, record: ForwardRecord | None) -> AbstractContextManager[None]:
+        if record is None:
+            return nullcontext()
+        return record.reusing() if self.scope == "tail" else record.same_numbers()
 
     def buffers(self) -> dict[str, Tensor]:
         return {name: buffer.clone() for name, buffer in self.model.named_buffers()}

@@ -59,10 +59,21 @@ class ForwardRecord:
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
-        """Calls made inside reuse the record, in the same order."""
+        """Calls made inside reuse the record where no tangent flows, in the same order."""
+        with self._replacing(self._replayed):
+            yield
+
+    @contextmanager
+    def reusing(self) -> Iterator[None]:
+        """Calls made inside reuse the record where nothing that requires a gradient flows."""
+        with self._replacing(self._reused):
+            yield
+
+    @contextmanager
+    def _replacing(self, make: Callable[[nn.Module], Callable[..., Any]]) -> Iterator[None]:
         replaced = [] if self._draws_numbers else self._modules
         for module in replaced:
-            module.forward = self._replayed(module)
+            module.forward = make(module)
         try:
             with self.same_numbers():
                 yield
@@ -86,11 +97,11 @@ class ForwardRecord:
 
     def _replayed(self, module: nn.Module) -> Callable[..., Any]:
         original = module.forward
-        calls = iter(self._outputs.get(module, []))
+        calls = self._calls(module)
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            recorded, version = next(calls, (None, 0))
-            if recorded is None or recorded._version != version:  # changed in place since
+            recorded = next(calls, None)
+            if recorded is None:
                 return original(*args, **kwargs)
             if not any(map(_has_tangent, (*tree_leaves((args, kwargs)), *module.parameters()))):
                 return recorded
@@ -99,6 +110,24 @@ class ForwardRecord:
             return original(*args, **kwargs)
 
         return forward
+
+    def _reused(self, module: nn.Module) -> Callable[..., Any]:
+        original = module.forward
+        calls = self._calls(module)
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            recorded = next(calls, None)
+            reached = (*tree_leaves((args, kwargs)), *module.parameters())
+            if recorded is None or any(isinstance(x, Tensor) and x.requires_grad for x in reached):
+                return original(*args, **kwargs)
+            return recorded
+
+        return forward
+
+    def _calls(self, module: nn.Module) -> Iterator[Tensor | None]:
+        """The recorded outputs in order; None for one that was changed in place since."""
+        for output, version in self._outputs.get(module, []):
+            yield output if output._version == version else None
 
 
 def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:

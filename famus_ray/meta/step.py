@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
-from famus_ray.meta.gradient import Batch, Engine, Scope, meta_gradient
+from famus_ray.meta.gradient import Batch, CrossFit, Engine, Scope, meta_gradient
 from famus_ray.meta.heads import Projected
 from famus_ray.meta.phases import phase
 from famus_ray.models.layer_groups import LayerGroups
@@ -23,7 +23,9 @@ class TrainStep(Protocol):
     """What the loop asks of a method: one iteration, and its state for a checkpoint."""
 
     head: nn.Module
-    needs_meta_batch: bool
+
+    @property
+    def needs_meta_batch(self) -> bool: ...
 
     def __call__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
@@ -72,6 +74,7 @@ class MetaStep:
         sparsity_weight: lambda1 of Eq. 12.
         last_layer_weight: lambda2 of Eq. 12.
         lookahead_lr: rate of the virtual step; the optimiser's current one when None.
+        cross_fit: takes the meta set from the train batch itself.
         interval: theta and gates are updated at every so many steps, beginning with the first.
         taken: steps taken so far.
     """
@@ -88,14 +91,19 @@ class MetaStep:
     scope: Scope = "all"
     engine: Engine = "jvp"
     fidelity: Fidelity = "paper"
-    needs_meta_batch: bool = True
+    cross_fit: CrossFit | None = None
     interval: int = 1
     taken: int = 0
+
+    @property
+    def needs_meta_batch(self) -> bool:
+        return self.cross_fit is None
 
     def __call__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
-        assert meta is not None, "the loop gives a meta batch to every step that needs one"
+        judges = meta if self.cross_fit is None else self.cross_fit
+        assert judges is not None, "the loop gives a meta batch to every step that needs one"
         is_due = self.taken % self.interval == 0
         self.taken += 1
         if not is_due:
@@ -107,7 +115,7 @@ class MetaStep:
             model,
             self.head,
             train,
-            meta,
+            judges,
             lookahead_lr=rate,
             groups=self.groups,
             gates=self.gates,

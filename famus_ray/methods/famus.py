@@ -10,7 +10,7 @@ from famus_ray.errors import UserError
 from famus_ray.losses import class_loss
 from famus_ray.meta.gates import FixedGates, GateSampler, LearnedGates, RandomGates
 from famus_ray.meta.step import MetaStep
-from famus_ray.methods.mwnet import weight_head
+from famus_ray.methods.mwnet import judging_rows, weight_head
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
 __all__ = ["build"]
@@ -47,6 +47,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         engine=meta.engine,
         fidelity=meta.fidelity,
         interval=meta.interval,
+        cross_fit=judging_rows(meta),
     )
 
 
@@ -75,7 +76,9 @@ def _gates(
 
 
 def _groups(config: Config, model: nn.Module) -> LayerGroups:
+    meta = config.meta
+    grouping = meta.patterns if meta.grouping == "patterns" else meta.grouping
     try:
-        return layer_groups(model, config.meta.grouping, config.meta.gated_from)
+        return layer_groups(model, grouping, meta.gated_from)
     except ValueError as error:
         raise UserError(f"meta.{error}") from error

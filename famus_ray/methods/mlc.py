@@ -9,6 +9,7 @@ from famus_ray.config.schema import Config
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import TransitionMatrix
 from famus_ray.meta.step import MetaStep
+from famus_ray.methods.mwnet import judging_rows
 from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build"]
@@ -29,4 +30,5 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         lookahead_lr=config.meta.lookahead_lr,
         engine=config.meta.engine,
         interval=config.meta.interval,
+        cross_fit=judging_rows(config.meta),
     )

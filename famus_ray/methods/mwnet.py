@@ -7,12 +7,13 @@ from torch import nn
 
 from famus_ray.config.schema import Config, MetaConfig
 from famus_ray.losses import ClassLoss, class_loss
+from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import LearnedWeights, WeightNet
 from famus_ray.meta.step import MetaStep
 from famus_ray.models.layer_groups import layer_groups
 
-__all__ = ["build", "weight_head"]
+__all__ = ["build", "judging_rows", "weight_head"]
 
 
 def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> MetaStep:
@@ -30,6 +31,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         lookahead_lr=config.meta.lookahead_lr,
         engine=config.meta.engine,
         interval=config.meta.interval,
+        cross_fit=judging_rows(config.meta),
     )
 
 
@@ -40,3 +42,8 @@ def weight_head(
     head = LearnedWeights(WeightNet(meta.hidden), loss).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=meta.lr, weight_decay=meta.weight_decay)
     return head, optimiser
+
+
+def judging_rows(meta: MetaConfig) -> CrossFit | None:
+    """The rows of a train batch that judge it; None where there is a meta set."""
+    return CrossFit(meta.clean_share) if meta.source == "batch" else None

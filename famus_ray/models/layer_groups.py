@@ -6,7 +6,8 @@ a meaning: the groups from `gated_from` to the end are the gated tail.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,26 +48,31 @@ class LayerGroups:
 
 
 def layer_groups(
-    model: nn.Module, grouping: Grouping = "layer", gated_from: str = "all"
+    model: nn.Module, grouping: Grouping | Sequence[str] = "layer", gated_from: str = "all"
 ) -> LayerGroups:
     """The network's layer groups under `grouping`, gated from `gated_from` on.
 
     Args:
         grouping: `tensor` is one group a parameter tensor (the released code); `layer` a
             convolution or linear layer with its norm; `block` an element of the outermost
-            sequence (`layer1.0`, `blocks.3`); `stage` a top-level child of the network.
+            sequence (`layer1.0`, `blocks.3`); `stage` a top-level child of the network. A
+            sequence of regular expressions makes one group of each, of the parameters in whose
+            names it is found and no earlier one is; they alone are gated.
         gated_from: `all` gates every group; `last_stage` those of the last stage that is
             more than the classifier (layer4 and the classifier of a ResNet); anything else is the
             beginning of a group's or parameter's name.
 
     Raises:
-        ValueError: an unknown grouping, or a `gated_from` that no parameter begins with.
+        ValueError: an unknown grouping, a `gated_from` that no parameter begins with, or an
+            expression that is malformed or finds nothing.
     """
-    if grouping not in get_args(Grouping):
-        raise ValueError(f"grouping = {grouping!r}: must be one of {', '.join(get_args(Grouping))}")
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     if not names:
         raise ValueError("the network has no trainable parameter")
+    if not isinstance(grouping, str):
+        return _by_patterns(names, grouping)
+    if grouping not in get_args(Grouping):
+        raise ValueError(f"grouping = {grouping!r}: must be one of {', '.join(get_args(Grouping))}")
     stage = _stage_namer(model, names)
     keys = {
         "tensor": lambda name: name,
@@ -88,6 +94,28 @@ def _collect(names: list[str], key: Callable[[str], str]) -> tuple[LayerGroup, .
     for name in names:
         groups.setdefault(key(name), []).append(name)
     return tuple(LayerGroup(name, tuple(members)) for name, members in groups.items())
+
+
+def _by_patterns(names: list[str], patterns: Sequence[str]) -> LayerGroups:
+    left, gated = list(names), []
+    for pattern in patterns:
+        try:
+            found = [name for name in left if re.search(pattern, name)]
+        except re.error as error:
+            raise ValueError(f"patterns: {pattern!r} is no regular expression ({error})") from error
+        if not found:
+            raise ValueError(
+                f"patterns: {pattern!r} finds no parameter (that no earlier one found); "
+                f"there are {', '.join(left[:3])}, …"
+            )
+        gated.append(LayerGroup(pattern, tuple(found)))
+        left = [name for name in left if name not in found]
+    last = {name for name in names if _module_of(name) == _module_of(names[-1])}
+    return LayerGroups(
+        trunk=_collect(left, _module_of),
+        gated=tuple(gated),
+        last_layer=tuple(name for group in gated for name in group.parameters if name in last),
+    )
 
 
 def _first_gated(names: list[str], gated_from: str, stage: Callable[[str], str]) -> int:

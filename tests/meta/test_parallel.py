@@ -15,11 +15,11 @@ from famus_ray.data.catalog import load_dataset
 from famus_ray.loop import start
 from famus_ray.meta.collective import all_reduce_sum_, global_sum
 
-STEPS = 5
+STEPS = 10
 
 
-def five_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
-    """Weights, theta and gates after five steps of this process's share."""
+def ten_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
+    """Weights, theta and gates after ten steps of this process's share."""
     settings = (
         f"method={method}", "model.norm=group", "model.widths=[8,8,16]",
         "meta.lambda2=0.1", "meta.grouping=tensor", *overrides,
@@ -48,10 +48,12 @@ CASES = {
         ("l2rw", ()),
         ("mlc", ("meta.lr=0.1",)),
         ("famus", ("meta.sampler=random", "meta.k=2", "meta.interval=2")),
+        ("famus", ("meta.source=batch", "meta.scope=tail")),
         ("ce", ()),
     ],
-    4: [("famus", ()), ("l2rw", ())],
-}
+    4: [("famus", ()), ("mwnet", ()), ("l2rw", ()), ("mlc", ("meta.lr=0.1",)),
+        ("famus", ("meta.source=batch",))],
+}  # fmt: skip
 
 
 def worker(rank: int, world: int, folder: str) -> None:
@@ -59,7 +61,7 @@ def worker(rank: int, world: int, folder: str) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
     )
-    found = [five_steps(method, *overrides) for method, overrides in CASES[world]]
+    found = [ten_steps(method, *overrides) for method, overrides in CASES[world]]
     torch.save({"steps": found, "sums": sums(rank)}, f"{folder}/rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
@@ -84,7 +86,7 @@ def ranks(request, tmp_path_factory) -> tuple[int, list[dict]]:
 def test_workers_with_a_share_of_the_batch_equal_one_with_the_whole(ranks):
     world, found = ranks
     for case, (method, overrides) in enumerate(CASES[world]):
-        whole = five_steps(method, *overrides)
+        whole = ten_steps(method, *overrides)
         for rank in range(world):
             shared = found[rank]["steps"][case]
             assert shared.keys() == whole.keys()

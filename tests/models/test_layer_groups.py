@@ -107,3 +107,20 @@ def test_a_tail_that_no_layer_begins_is_a_mistake_of_the_user(tmp_path, gated_fr
     assert "last_stage" in message
     assert "layer3, linear" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_regular_expressions_make_a_group_each(networks):
+    groups = layer_groups(networks["preact_resnet18"], [r"layer4\.\d\.conv", r"layer4", "linear"])
+    assert [len(group.parameters) for group in groups.gated] == [4, 9, 2]
+    assert groups.gated[2].parameters == groups.last_layer == ("linear.weight", "linear.bias")
+    assert not any(n.startswith("layer4") for group in groups.trunk for n in group.parameters)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("layer9", "'layer9' finds no parameter"), ("layer(", "'layer(' is no regular expression")],
+)
+def test_an_expression_that_is_of_no_use_is_named(networks, pattern, message):
+    with pytest.raises(ValueError) as caught:
+        layer_groups(networks["preact_resnet18"], ["linear", pattern])
+    assert message in str(caught.value)
