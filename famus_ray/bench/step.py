@@ -1,196 +1,121 @@
-"""What one training step costs: every method and engine against plain SGD, in one run.
+"""What one training step costs: every variant against plain SGD, in one run.
 
 Times are measured alternately, so that a machine whose speed drifts drifts for all, and
-medians are compared. Memory is the peak above an idle process, each variant in a process of its
-own, because a process never gives back what another variant took.
+medians are compared.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import torch
-
-from famus_ray.config.resolve import resolve
-from famus_ray.config.schema import Config
-from famus_ray.errors import UserError
+from famus_ray.bench.machine import device_name
+from famus_ray.bench.memory import peak_bytes
+from famus_ray.bench.runner import Runner, build_runners
+from famus_ray.bench.variants import Setup, Variant
 from famus_ray.memory import keep_freed_memory
-from famus_ray.methods import build_step
-from famus_ray.models.catalog import build_model
 
-__all__ = ["VARIANTS", "BenchRow", "Variant", "bench_steps"]
+__all__ = ["BenchRow", "Say", "Timing", "bench_setup", "time_alternately"]
+
+Say = Callable[[str], None]
 
 _WARM_UP = 2
-_PIXELS = 32
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A method with one engine and look-ahead scope; `ce` is plain SGD."""
+class Timing:
+    """Median milliseconds of a step and of each of its phases; `other` is what is in none."""
 
-    method: str
-    engine: str
-    scope: str
-
-    def overrides(self) -> list[str]:
-        settings = [f"method.name={self.method}"]
-        if self.method != "ce":
-            settings += [f"meta.engine={self.engine}", f"meta.scope={self.scope}"]
-        return settings
-
-
-VARIANTS = (
-    Variant("ce", "none", "none"),
-    Variant("mwnet", "jvp", "all"),
-    Variant("mwnet", "double_backward", "all"),
-    Variant("famus", "jvp", "all"),
-    Variant("famus", "double_backward", "all"),
-    Variant("famus", "jvp", "tail"),
-    Variant("famus", "double_backward", "tail"),
-)
+    ms: float
+    phases_ms: dict[str, float]
 
 
 @dataclass(frozen=True)
 class BenchRow:
-    """One measured variant: `ms` a step (median), and time and peak memory over plain SGD's."""
+    """One measured variant.
+
+    Attributes:
+        ms: median milliseconds a step; `phases_ms` is where they went.
+        times_plain: time over that of the first variant, plain SGD.
+        memory_mib: peak above the idle process, None where it was not measured;
+            `memory_times_plain` is over the first variant's.
+    """
 
     network: str
     batch: int
-    method: str
-    engine: str
-    scope: str
+    pixels: int
+    variant: str
     ms: float
+    images_per_second: float
     times_plain: float
-    memory_times_plain: float
+    memory_mib: float | None
+    memory_times_plain: float | None
+    phases_ms: dict[str, float]
+    rounds: int
     device: str
 
 
-def bench_steps(
-    network: str,
-    batches: Sequence[int],
+def bench_setup(
+    setup: Setup,
+    variants: Sequence[Variant],
     rounds: int,
-    say: Callable[[str], None] = lambda message: None,
-    variants: Sequence[Variant] = VARIANTS,
+    say: Say = lambda message: None,
+    memory: bool = True,
 ) -> list[BenchRow]:
-    """One row a batch size and variant; the first variant is what the others are held against.
+    """A row a variant, in their order; the first is what the others are held against.
 
     Raises:
-        UserError: an unknown network.
+        UserError: an unknown network or setting, or too little memory.
     """
     keep_freed_memory()
-    rows = []
-    for batch in batches:
-        say(f"{network}, batch {batch}: peak memory")
-        peaks = [_peak_in_new_process(network, batch, variant) for variant in variants]
-        steps = [_StepRunner(network, batch, variant) for variant in variants]
-        seconds: list[list[float]] = [[] for _ in steps]
-        for i in range(_WARM_UP + rounds):
-            say(f"{network}, batch {batch}: round {i + 1} of {_WARM_UP + rounds}")
-            for runner, measured in zip(steps, seconds, strict=True):
-                measured.append(runner.timed())
-        medians = [statistics.median(measured[_WARM_UP:]) for measured in seconds]
-        for variant, peak, median in zip(variants, peaks, medians, strict=True):
-            rows.append(
-                BenchRow(
-                    network, batch, variant.method, variant.engine, variant.scope,
-                    ms=round(median * 1000, 2),
-                    times_plain=round(median / medians[0], 3),
-                    memory_times_plain=round(peak / peaks[0], 3),
-                    device=_device_name(),
-                )
-            )  # fmt: skip
-    return rows
+    runners = build_runners(setup, variants)
+    timings = time_alternately(runners, rounds, lambda message: say(f"{setup}: {message}"))
+    del runners
+    peaks: list[int | None] = [None] * len(variants)
+    for i, variant in enumerate(variants if memory else ()):
+        say(f"{setup}: peak memory {i + 1} of {len(variants)}, {variant.name}")
+        peaks[i] = peak_bytes(setup, variant)
+    return [
+        _row(setup, variant, rounds, timing, timings[0], peak, peaks[0])
+        for variant, timing, peak in zip(variants, timings, peaks, strict=True)
+    ]
 
 
-class _StepRunner:
-    """One variant on random images, ready to step."""
-
-    def __init__(self, network: str, batch: int, variant: Variant) -> None:
-        config = _config(network, batch, variant)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(0)
-        self.model = build_model(config.model, 10, 3).to(self.device).train()
-        self.optimiser = torch.optim.SGD(
-            self.model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4
-        )
-        noise = torch.Generator(self.device).manual_seed(0)
-        self.step = build_step(config, self.model, noise)
-        self.train, self.meta = (
-            (
-                torch.randn(batch, 3, _PIXELS, _PIXELS, device=self.device),
-                torch.randint(10, (batch,), device=self.device),
-            )
-            for _ in range(2)
-        )
-
-    def timed(self) -> float:
-        """Seconds of one step."""
-        self._wait()
-        began = time.perf_counter()
-        self.step(self.model, self.optimiser, self.train, self.meta)
-        self._wait()
-        return time.perf_counter() - began
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+def time_alternately(runners: Sequence[Runner], rounds: int, say: Say) -> list[Timing]:
+    """The timing of each runner, from `rounds` rounds in which each has its turn."""
+    seconds: list[list[float]] = [[] for _ in runners]
+    phases: list[list[dict[str, float]]] = [[] for _ in runners]
+    for i in range(_WARM_UP + rounds):
+        say(f"round {i + 1} of {_WARM_UP + rounds}")
+        for runner, whole, parts in zip(runners, seconds, phases, strict=True):
+            took, by_phase = runner.timed_round()
+            if i >= _WARM_UP:
+                whole.append(took)
+                parts.append({**by_phase, "other": took - sum(by_phase.values())})
+    return [_timing(whole, parts) for whole, parts in zip(seconds, phases, strict=True)]
 
 
-def _config(network: str, batch: int, variant: Variant) -> Config:
-    settings = [f"model.name={network}", f"run.batch_size={batch}", *variant.overrides()]
-    return resolve(None, settings).config
+def _timing(seconds: Sequence[float], phases: Sequence[dict[str, float]]) -> Timing:
+    by_phase = {name: statistics.median(p[name] for p in phases) for name in phases[0]}
+    return Timing(statistics.median(seconds) * 1000, {n: s * 1000 for n, s in by_phase.items()})
 
 
-def _peak_in_new_process(network: str, batch: int, variant: Variant) -> float:
-    arguments = [network, str(batch), variant.method, variant.engine, variant.scope]
-    finished = subprocess.run(  # noqa: S603 - this interpreter, our own module
-        [sys.executable, "-W", "ignore", "-m", "famus_ray.bench.step", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
+def _row(
+    setup: Setup, variant: Variant, rounds: int, timing: Timing, plain: Timing,
+    peak: int | None, plain_peak: int | None,
+) -> BenchRow:  # fmt: skip
+    return BenchRow(
+        setup.network,
+        setup.batch,
+        setup.pixels,
+        variant.name,
+        ms=round(timing.ms, 2),
+        images_per_second=round(setup.batch / timing.ms * 1000, 1),
+        times_plain=round(timing.ms / plain.ms, 3),
+        memory_mib=round(peak / 2**20, 1) if peak else None,
+        memory_times_plain=round(peak / plain_peak, 3) if peak and plain_peak else None,
+        phases_ms={name: round(ms, 2) for name, ms in timing.phases_ms.items()},
+        rounds=rounds,
+        device=device_name(setup.device),
     )
-    if finished.returncode:
-        lines = finished.stderr.strip().splitlines() or ["killed, out of memory?"]
-        raise UserError(f"{network}, batch {batch}: {lines[-1]}")
-    peak: float = json.loads(finished.stdout)["peak_bytes"]
-    return peak
-
-
-def _peak(network: str, batch: int, variant: Variant, steps: int = 3) -> dict[str, Any]:
-    """Peak bytes of a few steps above the process before the network was built."""
-    on_gpu = torch.cuda.is_available()
-    torch.randn(64, 64).mm(torch.randn(64, 64))  # the libraries' own buffers are not the step's
-    idle = 0 if on_gpu else _resident_bytes("VmRSS")
-    runner = _StepRunner(network, batch, variant)
-    for _ in range(steps):
-        runner.timed()
-    if on_gpu:
-        return {"peak_bytes": torch.cuda.max_memory_allocated()}
-    return {"peak_bytes": _resident_bytes("VmHWM") - idle}
-
-
-def _resident_bytes(field: str) -> int:
-    """VmRSS, what is resident now, or VmHWM, its peak. (getrusage's maximum is no use: a
-    process inherits it from the one that started it.)"""
-    status = Path("/proc/self/status").read_text()
-    line = next(row for row in status.splitlines() if row.startswith(f"{field}:"))
-    return int(line.split()[1]) * 1024
-
-
-def _device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
-if __name__ == "__main__":
-    name, size, method, engine, scope = sys.argv[1:]
-    print(json.dumps(_peak(name, int(size), Variant(method, engine, scope))))

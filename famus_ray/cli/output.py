@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from famus_ray.api import RunResult
-    from famus_ray.bench.step import BenchRow
     from famus_ray.config.resolve import Resolved
     from famus_ray.config.space import Space
     from famus_ray.demo import DemoResult
 
 __all__ = [
     "interruptible",
+    "print_table",
     "say",
-    "show_bench",
     "show_config",
     "show_demo",
     "show_run",
@@ -72,7 +71,7 @@ def show_space(space: Space, as_json: bool) -> None:
         rows = [dict(zip(("setting", "range", "when"), r, strict=True)) for r in space.describe()]
         print(json.dumps({"trials": config.study.trials, "most_epochs": most, "space": rows}))
         return
-    _print_table(("setting", "range", "only when"), list(space.describe()))
+    print_table(("setting", "range", "only when"), list(space.describe()))
     print(
         f"{config.study.trials} trials of at most {config.schedule.epochs} epochs: "
         f"at most {most} epochs, pruned from epoch {config.study.grace_epochs} on"
@@ -127,7 +126,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         columns = ["trial", "state", "value", "epochs", "seconds", *settings]
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
         names = [str(c).removeprefix(PARAMETER) for c in columns]
-        _print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])
+        print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])
 
 
 def show_demo(result: DemoResult, as_json: bool) -> None:
@@ -149,7 +148,7 @@ def show_demo(result: DemoResult, as_json: bool) -> None:
         for row in records
     ]
     print(f"\nTest accuracy, mean ± standard deviation of {records[0]['seeds']} seeds:")
-    _print_table(("method", "last 10 epochs", "best epoch", "ms per step"), rows)
+    print_table(("method", "last 10 epochs", "best epoch", "ms per step"), rows)
     print(f"\nstudy   {result.study}\nmodel   {result.model}\nreport  {result.report}")
     print(
         f"\ndone in {result.seconds:.0f} s; next:\n"
@@ -157,23 +156,6 @@ def show_demo(result: DemoResult, as_json: bool) -> None:
         f"  famus-ray tune famus noise.rate=0.6 --trials 20\n"
         f"  famus-ray train digits method=mwnet --dry-run"
     )
-
-
-def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
-    """The benchmark's rows."""
-    if as_json:
-        print(json.dumps({"rows": [vars(row) for row in rows]}))
-        return
-    names = ("network", "batch", "method", "engine", "scope", "ms", "x plain", "memory x plain")
-    cells = [
-        [
-            row.network, str(row.batch), row.method, row.engine, row.scope,
-            f"{row.ms:.1f}", f"{row.times_plain:.2f}", f"{row.memory_times_plain:.2f}",
-        ]
-        for row in rows
-    ]  # fmt: skip
-    _print_table(names, cells)
-    print(f"on {rows[0].device}")
 
 
 def _write_frame(frame: pd.DataFrame, to: Path) -> None:
@@ -188,7 +170,8 @@ def _write_frame(frame: pd.DataFrame, to: Path) -> None:
             frame.to_parquet(temporary, index=False)
 
 
-def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on standard output, as wide as the terminal; never cut in a file or a pipe."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, no_wrap=True)

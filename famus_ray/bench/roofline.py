@@ -1,0 +1,91 @@
+"""How far each variant is from what the machine could do: counted work, floor, measured, gap.
+
+Every operator moves its operands and results through memory once, at least, and multiplies
+at the machine's peak, at best; what takes longer of the two is its floor. The floor of a step is
+the sum over its operators, as they are run one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from famus_ray.bench.machine import device_name, measured_machine
+from famus_ray.bench.runner import build_runners
+from famus_ray.bench.step import Say, time_alternately
+from famus_ray.bench.variants import Setup, Variant
+from famus_ray.bench.work import counted_work
+from famus_ray.memory import keep_freed_memory
+
+__all__ = ["RoofRow", "roofline"]
+
+
+@dataclass(frozen=True)
+class RoofRow:
+    """One variant against its floor.
+
+    Attributes:
+        gflop: counted floating-point operations of a step, in convolutions, matrix products and
+            attention, tangents included; `flop_times_plain` is over the first variant's.
+        gbyte: bytes that its operators read and write when each is run on its own.
+        floor_ms: the least that the operators could take; `gap` is measured over floor.
+        phases_gflop: the same operations by phase.
+    """
+
+    network: str
+    batch: int
+    pixels: int
+    variant: str
+    gflop: float
+    flop_times_plain: float
+    gbyte: float
+    floor_ms: float
+    ms: float
+    gap: float
+    times_plain: float
+    phases_gflop: dict[str, float]
+    peak_gflops: float
+    peak_gbytes: float
+    device: str
+
+
+def roofline(
+    setup: Setup, variants: Sequence[Variant], rounds: int, say: Say = lambda message: None
+) -> list[RoofRow]:
+    """A row a variant, in their order; the first is what the others are held against.
+
+    Raises:
+        UserError: an unknown network or setting.
+    """
+    keep_freed_memory()
+    runners = build_runners(setup, variants)
+    say(f"{setup}: the machine's peak")
+    machine = measured_machine(setup)
+    timings = time_alternately(runners, rounds, lambda message: say(f"{setup}: {message}"))
+    rows = []
+    plain_flops = 0.0
+    for variant, runner, timing in zip(variants, runners, timings, strict=True):
+        say(f"{setup}: counting {variant.name}")
+        work, steps = counted_work(runner), runner.interval
+        plain_flops = plain_flops or work.flops()
+        floor_ms = work.floor_seconds(machine) / steps * 1000
+        rows.append(
+            RoofRow(
+                setup.network,
+                setup.batch,
+                setup.pixels,
+                variant.name,
+                gflop=round(work.flops() / steps / 1e9, 2),
+                flop_times_plain=round(work.flops() / steps / plain_flops, 3),
+                gbyte=round(work.bytes() / steps / 1e9, 3),
+                floor_ms=round(floor_ms, 2),
+                ms=round(timing.ms, 2),
+                gap=round(timing.ms / floor_ms, 2),
+                times_plain=round(timing.ms / timings[0].ms, 3),
+                phases_gflop={p: round(work.flops(p) / steps / 1e9, 3) for p in work.operators},
+                peak_gflops=round(machine.flops / 1e9, 1),
+                peak_gbytes=round(machine.bytes / 1e9, 2),
+                device=device_name(setup.device),
+            )
+        )
+    return rows

@@ -1,0 +1,133 @@
+"""Steps on random images, timed from outside and, phase by phase, from inside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from famus_ray.bench.variants import Setup, Variant
+from famus_ray.errors import UserError, first_line
+from famus_ray.meta.phases import observed
+from famus_ray.models.catalog import build_model
+
+__all__ = ["Runner", "build_runners"]
+
+_CLASSES = 10
+
+
+class Runner:
+    """One variant, ready to step; network and optimiser are shared with the others.
+
+    Attributes:
+        interval: steps that make one round, so that an update of the meta model at every k-th
+            step is paid for by k steps.
+    """
+
+    def __init__(
+        self, setup: Setup, variant: Variant, model: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        self.device = torch.device(setup.device)
+        self.model = model
+        self.optimiser = optimiser
+        config = variant.config(setup)
+        noise = torch.Generator(self.device).manual_seed(0)
+        self.step = variant.build(config, model, noise)
+        self.interval = getattr(self.step, "interval", 1)
+        self.train, self.meta = (self._images(setup) for _ in range(2))
+        self._low_precision = setup.precision == "bfloat16"
+
+    def round(self) -> None:
+        """Take `interval` steps."""
+        for _ in range(self.interval):
+            with self._precision():
+                self.step(self.model, self.optimiser, self.train, self.meta)
+
+    def timed_round(self) -> tuple[float, dict[str, float]]:
+        """Seconds a step, whole and by phase."""
+        clock = _PhaseClock(self.device)
+        self._wait()
+        began = time.perf_counter()
+        with observed(clock):
+            self.round()
+        self._wait()
+        seconds = time.perf_counter() - began
+        phases = {name: s / self.interval for name, s in clock.seconds().items()}
+        return seconds / self.interval, phases
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self._low_precision:
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _images(self, setup: Setup) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (setup.batch, 3, setup.pixels, setup.pixels)
+        images = torch.randn(shape, device=self.device)
+        if setup.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images, torch.randint(_CLASSES, (setup.batch,), device=self.device)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def build_runners(setup: Setup, variants: Sequence[Variant]) -> list[Runner]:
+    """A runner for each variant, all on one network: big ones would not fit many times.
+
+    Raises:
+        UserError: an unknown network or setting, or images that the network does not take.
+    """
+    torch.manual_seed(0)
+    model = build_model(variants[0].config(setup).model, _CLASSES, 3).to(setup.device).train()
+    if setup.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    _try(model, setup)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    return [Runner(setup, variant, model, optimiser) for variant in variants]
+
+
+@torch.no_grad()
+def _try(model: nn.Module, setup: Setup) -> None:
+    try:
+        model.eval()(torch.zeros(1, 3, setup.pixels, setup.pixels, device=setup.device))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"--pixels {setup.pixels}: {setup.network} cannot take them ({first_line(error)})"
+        ) from error
+    model.train()
+
+
+class _PhaseClock:
+    """An observer of phases; on a GPU its marks are events, which wait for nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_gpu = device.type == "cuda"
+        self._marks: list[tuple[str, Any, Any]] = []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        began = self._mark()
+        try:
+            yield
+        finally:
+            self._marks.append((name, began, self._mark()))
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each phase, summed over its turns; call it after the device is done."""
+        found: dict[str, float] = {}
+        for name, began, ended in self._marks:
+            took = began.elapsed_time(ended) / 1000 if self._on_gpu else ended - began
+            found[name] = found.get(name, 0.0) + took
+        return found
+
+    def _mark(self) -> Any:
+        if not self._on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event

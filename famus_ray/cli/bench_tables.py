@@ -1,0 +1,73 @@
+"""What the measurements print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from famus_ray.cli.output import print_table
+from famus_ray.meta.phases import PHASES
+
+if TYPE_CHECKING:
+    from famus_ray.bench.roofline import RoofRow
+    from famus_ray.bench.step import BenchRow
+
+__all__ = ["show_bench", "show_roofline"]
+
+
+def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
+    """Time and memory of every variant, and where the time goes."""
+    if as_json:
+        print(json.dumps({"rows": [vars(row) for row in rows]}))
+        return
+    names = ("ms", "images/s", "x plain", "MiB", "memory x plain")
+    cells = [
+        [
+            f"{row.ms:.1f}", f"{row.images_per_second:.1f}", f"{row.times_plain:.2f}",
+            "" if row.memory_mib is None else f"{row.memory_mib:.0f}",
+            "" if row.memory_times_plain is None else f"{row.memory_times_plain:.2f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    _print_rows(rows, names, cells)
+    used = [p for p in (*PHASES, "other") if any(p in row.phases_ms for row in rows)]
+    print("\nms a step, by phase:")
+    _print_rows(
+        rows,
+        used,
+        [[f"{row.phases_ms[p]:.1f}" if p in row.phases_ms else "" for p in used] for row in rows],
+    )
+    print(f"medians of {rows[0].rounds} rounds on {rows[0].device}")
+
+
+def show_roofline(rows: Sequence[RoofRow], as_json: bool) -> None:
+    """Counted work, floor, measured time and the gap between them."""
+    if as_json:
+        print(json.dumps({"rows": [vars(row) for row in rows]}))
+        return
+    names = ("GFLOP", "x plain", "GB", "floor ms", "measured ms", "gap", "measured x plain")
+    cells = [
+        [
+            f"{row.gflop:.1f}", f"{row.flop_times_plain:.2f}", f"{row.gbyte:.2f}",
+            f"{row.floor_ms:.1f}", f"{row.ms:.1f}", f"{row.gap:.2f}", f"{row.times_plain:.2f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    _print_rows(rows, names, cells)
+    print(
+        f"on {rows[0].device}: at most {rows[0].peak_gflops:.0f} GFLOP/s "
+        f"and {rows[0].peak_gbytes:.1f} GB/s, measured"
+    )
+
+
+def _print_rows(
+    rows: Sequence[BenchRow] | Sequence[RoofRow],
+    names: Sequence[str],
+    cells: Sequence[Sequence[str]],
+) -> None:
+    pairs: Iterable[tuple[Any, Sequence[str]]] = zip(rows, cells, strict=True)
+    print_table(
+        ("network", "batch", "variant", *names),
+        [[row.network, str(row.batch), row.variant, *c] for row, c in pairs],
+    )

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from famus_ray.bench.machine import Machine
+from famus_ray.bench.roofline import roofline
+from famus_ray.bench.runner import build_runners
+from famus_ray.bench.saved import bench_and_save
+from famus_ray.bench.step import bench_setup
+from famus_ray.bench.variants import VARIANTS, Setup, Variant, default_setups, variants_of
+from famus_ray.bench.work import counted_work
+from famus_ray.cli import main
+from famus_ray.errors import UserError
+
+TINY = Setup("preact_resnet8", batch=2, pixels=8)
+
+
+def silent(message: str) -> None: ...
+
+
+def test_every_usual_variant_is_measured_and_its_phases_add_up():
+    rows = bench_setup(TINY, VARIANTS, rounds=3, memory=False)
+    assert [row.variant for row in rows] == [variant.name for variant in VARIANTS]
+    assert rows[0].times_plain == 1
+    for row in rows:
+        assert row.times_plain == pytest.approx(row.ms / rows[0].ms, rel=0.02)
+        assert row.images_per_second == pytest.approx(2000 / row.ms, rel=0.02)
+        # Medians of parts need not add up to the median of the whole, but nearly.
+        assert sum(row.phases_ms.values()) == pytest.approx(row.ms, rel=0.5)
+    by_name = {row.variant: row.phases_ms for row in rows}
+    assert "tangent" in by_name["famus"]
+    assert "tangent" not in by_name["famus meta.engine=double_backward"]
+    assert set(by_name["ce"]) == {"actual/forward", "actual/backward", "actual/update", "other"}
+
+
+def test_an_interval_is_paid_for_by_all_its_steps():
+    every, fifth = build_runners(TINY, [Variant("famus"), Variant("famus meta.interval=5")])
+    assert (every.interval, fifth.interval) == (1, 5)
+    phases = fifth.timed_round()[1]
+    assert phases["actual/backward"] > phases["virtual/backward"]
+
+
+def test_memory_is_measured_in_a_process_of_its_own():
+    (row,) = bench_setup(Setup("preact_resnet8", 64, 32), [Variant("ce")], rounds=1)
+    assert row.memory_mib > 10
+    assert row.memory_times_plain == 1
+
+
+def test_the_counted_work_is_that_of_the_network():
+    """One convolution's operations, by hand; and MW-Net's ten forwards against SGD's three."""
+    rows = roofline(Setup("preact_resnet8", 4, 16), variants_of(["mwnet"], ()), rounds=1)
+    plain, mwnet = rows[:2]
+    forward, backward = (plain.phases_gflop[f"actual/{x}"] for x in ("forward", "backward"))
+    assert 1.9 < backward / forward <= 2
+    assert mwnet.flop_times_plain == pytest.approx(10 / 3, rel=0.03)
+    assert plain.floor_ms < plain.ms
+
+    (runner,) = build_runners(TINY, [Variant("ce")])
+    work = counted_work(runner)
+    conv1 = 2 * 3 * 9 * 16 * 2 * 8 * 8  # multiply and add, 3 channels to 16, two images
+    assert conv1 in [flops for flops, _ in work.operators["actual/forward"]]
+    images, kernel, output = 2 * 3 * 64 * 4, 16 * 3 * 9 * 4, 2 * 16 * 64 * 4
+    assert (conv1, images + kernel + output) in work.operators["actual/forward"]
+    assert work.floor_seconds(Machine(1e9, 1e30)) == pytest.approx(work.flops() / 1e9)
+
+
+def test_an_interrupted_measurement_goes_on(tmp_path):
+    file = tmp_path / "bench.json"
+    setups = [TINY, Setup("preact_resnet8", batch=3, pixels=8)]
+    variants = variants_of((), ["famus meta.scope=tail"])
+    first = next(bench_and_save(setups, variants, 1, file, silent, memory=False))
+    said = []
+    rows = list(bench_and_save(setups, variants, 1, file, said.append, memory=False))
+    assert rows[0] == first
+    assert f"{setups[0]}: already in {file}" in said
+    assert [row.batch for found in rows for row in found] == [2, 2, 3, 3]
+    # Other variants, or another number of rounds, are measured.
+    said.clear()
+    list(bench_and_save(setups[:1], variants, 2, file, said.append, memory=False))
+    assert not any("already" in message for message in said)
+    file.write_text("[]")
+    with pytest.raises(UserError, match="not a file of `bench step`"):
+        next(bench_and_save(setups, variants, 1, file, silent))
+
+
+def test_setups_follow_the_recipes():
+    sizes = {s.network: s.pixels for s in default_setups(["wrn28_10", "timm/inception_resnet_v2"])}
+    assert sizes == {"wrn28_10": 32, "timm/inception_resnet_v2": 299}
+    (setup,) = default_setups(["resnet50"], [4], pixels=64, device="cpu")
+    assert (setup.batch, setup.pixels) == (4, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--methods", "adam"), "--methods adam: must be among ce, famus"),
+        (("--variant", "famus meta.scoop=tail"), "meta.scoop"),
+        (("--network", "resnet19"), "did you mean"),
+        (("--network", "vit_tiny_patch16_224", "--pixels", "32"), "--pixels 32"),
+    ],
+)
+def test_mistakes_are_named(arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["famus-ray", "bench", "step", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_commands_print_tables_and_json(monkeypatch, capsys):
+    tiny = ("--network", "preact_resnet8", "--batch", "2", "--pixels", "8", "--rounds", "1")
+    for command in (("step", "--no-memory"), ("roofline",)):
+        for as_json in (False, True):
+            options = ("--methods", "mlc", *(["--json"] if as_json else []))
+            monkeypatch.setattr(sys, "argv", ["famus-ray", "bench", *command, *tiny, *options])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert ended.value.code == 0
+            out = capsys.readouterr().out
+            if as_json:
+                assert [row["variant"] for row in json.loads(out)["rows"]] == ["ce", "mlc"]
+            else:
+                assert out.count("preact_resnet8  2      mlc") == (2 if command[0] == "step" else 1)
