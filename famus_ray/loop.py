@@ -222,7 +222,7 @@ def _average_statistics(model: nn.Module) -> None:
 
 
 def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
-    splits = {"validation": data.validation, "test": data.test}
+    splits = {"validation": data.validation, "test": data.test, **data.more_tests}
     return {
         f"{name}/{quantity}": value
         for name, split in splits.items()

@@ -176,7 +176,9 @@ def _manifest(config: Config, data: Dataset) -> dict[str, Any]:
         "scikit-learn",
         "numpy",
     )
-    corrupted = (data.train.labels != data.train.true_labels).float().mean().item()
+    known = data.train.true_labels >= 0
+    wrong = (data.train.labels != data.train.true_labels) & known
+    corrupted = (wrong.sum() / known.sum()).item() if known.any() else None
     cuda = torch.cuda.is_available()
     return {
         "schema_version": 1,
@@ -203,7 +205,7 @@ def _manifest(config: Config, data: Dataset) -> dict[str, Any]:
             "meta": len(data.meta),
             "validation": len(data.validation),
             "test": len(data.test),
-            "labels_changed": round(corrupted, 4),
+            "labels_changed": None if corrupted is None else round(corrupted, 4),
         },
     }
 

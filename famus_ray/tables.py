@@ -45,7 +45,7 @@ LABELS = Table(
         "id": ("int64", "", "the example's place in the data set's training order"),
         "split": ("string", "", "train, meta or validation"),
         "label": ("int64", "", "the label that training sees"),
-        "true_label": ("int64", "", "the label before corruption"),
+        "true_label": ("int64", "", "the label before corruption, -1 where unknown"),
     },
 )
 SAMPLES = Table(
@@ -55,7 +55,7 @@ SAMPLES = Table(
         "epoch": ("int32", "epochs", "completed epochs when the division was made"),
         "id": ("int64", "", "the example's place in the data set's training order"),
         "label": ("int64", "", "the label that training sees"),
-        "true_label": ("int64", "", "the label before corruption"),
+        "true_label": ("int64", "", "the label before corruption, -1 where unknown"),
         "prediction": ("int64", "", "the class with the highest probability"),
         "loss": ("float64", "nats", "cross-entropy of the label, in evaluation mode"),
         "p_clean": ("float64", "", "probability that the label is right, from the mixture"),

@@ -202,6 +202,11 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[tupl
             f"noise.rate = {config.noise.rate}: has no effect without noise.kind; "
             "try noise.kind = symmetric",
         )
+    if config.data.augment == "resized_crop" and config.data.storage != "disk":
+        yield (
+            "data.augment",
+            "data.augment = resized_crop: needs the whole images; set data.storage = disk",
+        )
     if config.loss.kind == "ldam" and config.model.classifier != "cosine":
         yield (
             "loss.kind",

@@ -56,16 +56,32 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Which images, and how they are split."""
 
-    name: Literal["digits", "cifar10", "cifar100"] = "digits"
-    """Data set: digits (ships with scikit-learn), cifar10, cifar100."""
+    name: Literal[
+        "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
+        "clothing1m", "folders", "tables",
+    ] = "digits"  # fmt: skip
+    """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; folders and
+    tables are your own images, in a folder for each class or listed in CSV or Parquet files."""
     root: AbsolutePath | None = None
     """Folder that holds the data set in its published layout; digits need none."""
+    noise_level: Float = Field(0.2, ge=0, le=1)
+    """Share of noisy labels in cnwl_red and cnwl_blue: 0, 0.2, 0.4, 0.6 or 0.8."""
+    storage: Literal["memory", "disk"] = "memory"
+    """Image files: memory reads and crops all of them once, at the start; disk reads each when a
+    batch asks for it."""
+    image_size: Int | None = Field(None, ge=1)
+    """Side in pixels to which image files are cropped."""
+    resize: Int | None = Field(None, ge=1)
+    """Shorter side of image files before the crop; their own when left out."""
     validation_fraction: Float = Field(0.1, ge=0, lt=1)
-    """Share of the training images held out, class by class, with their true labels."""
+    """Share of the training images held out, class by class, with their true labels where known.
+    None are where the data set has a validation set of its own."""
     meta_per_class: Int = Field(10, ge=0)
-    """Clean examples of each class in the meta set, taken from the training images."""
-    augment: Literal["none", "shift", "crop_flip"] = "crop_flip"
-    """none; shift: random crop after padding; crop_flip: that and a random mirror image."""
+    """Clean examples of each class in the meta set, taken from the training images, or from the
+    data set's own clean ones where it has any."""
+    augment: Literal["none", "shift", "crop_flip", "resized_crop"] = "crop_flip"
+    """none; shift: random crop after padding; crop_flip: that and a random mirror image;
+    resized_crop: 8 to 100 % of the image's area and a random mirror image (storage=disk)."""
     crop_padding: Int = Field(4, ge=0)
     """Pixels of zero padding around an image before the random crop."""
     imbalance: Float = Field(1.0, ge=1)

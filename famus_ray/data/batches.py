@@ -7,21 +7,26 @@ number of workers.
 # Shapes: B examples of the global batch, L = B / world size of them on this worker.
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import Config, DataConfig
 from famus_ray.data.augment import Views, augment, draw_views, normalise
 from famus_ray.data.catalog import Dataset, Split
+from famus_ray.data.image_files import FileViews, ImageFiles, ahead, draw_file_views
 from famus_ray.errors import UserError
 from famus_ray.meta.collective import rank, world_size
 from famus_ray.randomness import epoch_generator
 
-__all__ = ["Batch", "EpochBatches", "eval_batches"]
+__all__ = ["Batch", "EpochBatches", "draw", "eval_batches", "look_up", "on_disk"]
 
 Batch = tuple[Tensor, Tensor]
+
+_AHEAD = 2  # batches read from disk while one is trained on
+_SMALL = 64  # pixels a side of images that are evaluated 512 at a time
 
 
 class EpochBatches:
@@ -65,21 +70,52 @@ class EpochBatches:
         local = size // world_size()
         rows = slice(rank() * local, (rank() + 1) * local)
         order = _rounds(len(split), self.steps * size, generator)
-        for step in range(self.steps):
-            views = draw_views(size, self.config.data, generator)
-            chosen = order[step * size : (step + 1) * size]
-            yield self._batch(split, chosen[rows], views[rows] if views else None)
+        data = self.config.data
 
-    def _batch(self, split: Split, chosen: Tensor, views: Views | None) -> Batch:
-        index = chosen.to(split.labels.device, non_blocking=True)
-        pixels = augment(split.pixels[index], views, self.config.data.crop_padding)
-        return normalise(pixels, self.data.mean, self.data.std), split.labels[index]
+        def loads() -> Iterator[Callable[[], Batch]]:
+            for step in range(self.steps):
+                views = draw(size, split, data, generator)
+                chosen = order[step * size : (step + 1) * size][rows]
+                yield partial(look_up, split, chosen, data, views and views[rows])
+
+        for pixels, labels in ahead(loads(), _AHEAD if on_disk(split) else 0):
+            yield normalise(pixels, self.data.mean, self.data.std), labels
 
 
-def eval_batches(data: Dataset, split: Split, size: int = 512) -> Iterator[Batch]:
-    """The split in its own order, not augmented, `size` examples at a time."""
-    for pixels, labels in zip(split.pixels.split(size), split.labels.split(size), strict=True):
+def eval_batches(data: Dataset, split: Split) -> Iterator[Batch]:
+    """The split in its own order, not augmented."""
+    size = 512 if split.pixels.shape[-1] <= _SMALL else 64
+    places = torch.arange(len(split)).split(size) if len(split) else ()
+    loads = (partial(look_up, split, part, DataConfig()) for part in places)
+    for pixels, labels in ahead(loads, _AHEAD if on_disk(split) else 0):
         yield normalise(pixels, data.mean, data.std), labels
+
+
+def on_disk(split: Split) -> bool:
+    """Whether its images are read when a batch asks for them."""
+    return isinstance(split.pixels, ImageFiles)
+
+
+def draw(
+    count: int, split: Split, data: DataConfig, generator: torch.Generator
+) -> Views | FileViews | None:
+    """Random views of `count` examples of a split, None where nothing is augmented."""
+    if on_disk(split):
+        return None if data.augment == "none" else draw_file_views(count, generator)
+    return draw_views(count, data, generator)
+
+
+def look_up(
+    split: Split, places: Tensor, data: DataConfig, views: Views | FileViews | None = None
+) -> Batch:
+    """uint8 images (B, channels, H, W) and labels (B,) at `places` (B,) of a split."""
+    index = places.to(split.labels.device, non_blocking=True)
+    labels = split.labels[index]
+    if isinstance(split.pixels, ImageFiles):
+        assert views is None or isinstance(views, FileViews)
+        return split.pixels.load(places, views), labels
+    assert views is None or isinstance(views, Views)
+    return augment(split.pixels[index], views, data.crop_padding), labels
 
 
 def _rounds(count: int, wanted: int, generator: torch.Generator) -> Tensor:

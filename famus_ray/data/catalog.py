@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from torch import Tensor
 
 from famus_ray.config.schema import DataConfig, NoiseConfig
 from famus_ray.data.augment import normalise
-from famus_ray.data.cifar import read_cifar10, read_cifar100
-from famus_ray.data.digits import read_digits
-from famus_ray.data.images import Images
+from famus_ray.data.image_files import ImageFiles
+from famus_ray.data.images import UNKNOWN, Images, Paths
 from famus_ray.data.label_files import read_label_file
 from famus_ray.data.long_tail import long_tail
 from famus_ray.data.noise import corrupt
+from famus_ray.data.readers import read_source
 from famus_ray.errors import UserError
 
 __all__ = ["Dataset", "Split", "load_dataset"]
@@ -27,16 +28,16 @@ __all__ = ["Dataset", "Split", "load_dataset"]
 
 @dataclass(frozen=True)
 class Split:
-    """Some examples of a data set, on one device.
+    """Some examples of a data set, on one device or on disk.
 
     Attributes:
         pixels: uint8 (N, channels, H, W).
         labels: int64 (N,), as training sees them.
-        true_labels: int64 (N,), before corruption.
+        true_labels: int64 (N,), before corruption, -1 where nobody knows.
         ids: int64 (N,), the place in the data set's own training or test order.
     """
 
-    pixels: Tensor
+    pixels: Tensor | ImageFiles
     labels: Tensor
     true_labels: Tensor
     ids: Tensor
@@ -45,9 +46,9 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device) -> Split:
-        """The same examples on `device`."""
-        tensors = (self.pixels, self.labels, self.true_labels, self.ids)
-        return Split(*(tensor.to(device) for tensor in tensors))
+        """The same examples on `device`; those on disk will be loaded to it."""
+        tensors = (self.labels, self.true_labels, self.ids)
+        return Split(self.pixels.to(device), *(tensor.to(device) for tensor in tensors))
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Dataset:
     Attributes:
         mean: channel means on the scale [0, 1], for normalisation.
         std: channel standard deviations on that scale.
-        fingerprint: SHA-256 of pixels, labels and split, hexadecimal.
+        fingerprint: SHA-256 of pixels (or their files' names), labels and split, hexadecimal.
+        more_tests: further test sets by name, such as `imagenet` of WebVision.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    more_tests: Mapping[str, Split] = field(default_factory=dict)
 
     @property
     def channels(self) -> int:
@@ -76,15 +79,17 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on `device`."""
-        splits = ("train", "meta", "validation", "test")
-        return replace(self, **{name: getattr(self, name).to(device) for name in splits})
+        splits = {n: getattr(self, n).to(device) for n in ("train", "meta", "validation", "test")}
+        more = {name: split.to(device) for name, split in self.more_tests.items()}
+        return replace(self, **splits, more_tests=more)
 
 
 def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     """The data set of a config, split and corrupted as it says.
 
     Validation and meta examples leave the training set class by class before the
-    corruption, so both are clean; the test set is the data set's own.
+    corruption, so both are clean where the data set is; one that has such examples of its own
+    gives those instead. The test set is the data set's own.
 
     Args:
         seed: of the split, and of the noise unless `noise.seed` is set.
@@ -92,45 +97,45 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     Raises:
         UserError: data missing or damaged, or too few examples of a class.
     """
-    train, test = _read(data)
+    source = read_source(data)
+    train = source.train
     rng = np.random.default_rng([seed, 0x73706C69])
-    validation, meta, rest = _split(train.labels, train.classes, data, rng)
+    fraction = data.validation_fraction if source.validation is None else 0.0
+    per_class = data.meta_per_class if source.meta is None else 0
+    validation, meta, rest = _split(train.labels, train.classes, fraction, per_class, data, rng)
     rest = rest[long_tail(train.labels[rest], train.classes, data.imbalance, seed)]
     noisy = train.labels.copy()
     noisy[rest] = _corrupted(train, rest, noise, data.name, seed)
     return Dataset(
         name=data.name,
         classes=train.classes,
-        train=_take(train, noisy, rest),
-        meta=_take(train, train.labels, meta),
-        validation=_take(train, train.labels, validation),
-        test=_take(test, test.labels, np.arange(len(test.labels))),
+        train=_take(train, noisy, data, rest),
+        meta=_clean(source.meta, data, _at_most(source.meta, data.meta_per_class, rng))
+        if source.meta
+        else _clean(train, data, meta),
+        validation=_clean(source.validation, data)
+        if source.validation
+        else _clean(train, data, validation),
+        test=_clean(source.test, data),
         mean=train.mean,
         std=train.std,
-        fingerprint=_fingerprint(train.pixels, noisy, validation, meta, test.pixels),
+        fingerprint=_fingerprint(train.pixels, noisy, validation, meta, source.test.pixels),
+        more_tests={name: _clean(images, data) for name, images in source.more_tests.items()},
     )
 
 
-def _read(data: DataConfig) -> tuple[Images, Images]:
-    if data.name == "digits":
-        return read_digits()
-    if data.root is None:
-        raise UserError(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
-    root = Path(data.root).expanduser()
-    return read_cifar10(root) if data.name == "cifar10" else read_cifar100(root)
-
-
 def _split(
-    labels: NDArray[np.int64], classes: int, data: DataConfig, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    labels: NDArray[np.int64], classes: int, fraction: float, per_class: int, data: DataConfig,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
     validation, meta, rest = [], [], []
-    for label in range(classes):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held_out = round(data.validation_fraction * len(members))
-        used = held_out + data.meta_per_class
-        if used >= len(members):
+    for label, places in enumerate(_by_class(labels, classes)):
+        members = rng.permutation(places)
+        held_out = round(fraction * len(members))
+        used = held_out + per_class
+        if used and used >= len(members):
             raise UserError(
-                f"data.meta_per_class = {data.meta_per_class}: class {label} of {data.name} has "
+                f"data.meta_per_class = {per_class}: class {label} of {data.name} has "
                 f"{len(members)} training examples, {held_out} of them for validation"
             )
         validation.append(members[:held_out])
@@ -138,6 +143,18 @@ def _split(
         rest.append(members[used:])
     v, m, r = (np.sort(np.concatenate(part)) for part in (validation, meta, rest))
     return v, m, r
+
+
+def _at_most(images: Images, per_class: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Places of up to `per_class` examples of each class, drawn at random, ascending."""
+    by_class = map(rng.permutation, _by_class(images.labels, images.classes))
+    return np.sort(np.concatenate([members[:per_class] for members in by_class]))
+
+
+def _by_class(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
+    """The places of each class's examples, ascending."""
+    ends = np.cumsum(np.bincount(labels, minlength=classes))
+    return np.split(np.argsort(labels, kind="stable"), ends[:-1])
 
 
 def _corrupted(
@@ -150,6 +167,8 @@ def _corrupted(
         return read_label_file(path, noise.column, train.labels, train.classes)[rest]
 
     def inputs() -> NDArray[np.float32]:
+        if isinstance(train.pixels, Paths):
+            raise UserError(f"noise.kind = instance: {name} is read from image files; not for them")
         pixels = normalise(torch.from_numpy(train.pixels[rest]), train.mean, train.std)
         flat: NDArray[np.float32] = pixels.flatten(1).numpy()
         return flat
@@ -159,18 +178,31 @@ def _corrupted(
     return corrupt(labels, train.classes, noise, noise_seed, name, train.superclass_of, inputs)
 
 
-def _take(images: Images, labels: NDArray[np.int64], ids: NDArray[np.int64]) -> Split:
-    return Split(
-        torch.from_numpy(images.pixels[ids]),
-        torch.from_numpy(labels[ids]),
-        torch.from_numpy(images.labels[ids]),
-        torch.from_numpy(ids),
-    )
+def _clean(images: Images, data: DataConfig, ids: NDArray[np.int64] | None = None) -> Split:
+    """Examples with their true labels where these are known."""
+    labels = np.where(images.truth == UNKNOWN, images.labels, images.truth)
+    return _take(images, labels, data, np.arange(len(labels)) if ids is None else ids)
 
 
-def _fingerprint(*arrays: NDArray[np.generic]) -> str:
+def _take(
+    images: Images, labels: NDArray[np.int64], data: DataConfig, ids: NDArray[np.int64]
+) -> Split:
+    pixels: Tensor | ImageFiles
+    if isinstance(images.pixels, Paths):
+        pixels = ImageFiles(images.pixels[ids], data)
+        pixels = pixels if data.storage == "disk" else pixels.read_all()
+    else:
+        pixels = torch.from_numpy(images.pixels[ids])
+    arrays = (labels[ids], images.truth[ids], ids)
+    return Split(pixels, *(torch.from_numpy(array) for array in arrays))
+
+
+def _fingerprint(*parts: NDArray[np.generic] | Paths) -> str:
     digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+    for part in parts:
+        if isinstance(part, Paths):
+            digest.update("\n".join(part.names.to_pylist()).encode())
+            continue
+        digest.update(f"{part.dtype}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()

@@ -1,13 +1,41 @@
-"""What a reader gives: images and their labels, in memory."""
+"""What a reader gives: images and their labels, in memory or as paths."""
 
+# Shapes: N examples.
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Images"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "UNKNOWN", "Images", "Paths", "Source"]
+
+UNKNOWN = -1
+"""The true label of an example whose label nobody has checked."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """N image files: their names under a folder, as an Arrow array of strings."""
+
+    root: Path
+    names: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: NDArray[np.int64]) -> Paths:
+        return Paths(self.root, self.names.take(pa.array(index)))
+
+    def path(self, place: int) -> Path:
+        name: str = self.names[place].as_py()
+        return self.root / name
 
 
 @dataclass(frozen=True)
@@ -15,16 +43,40 @@ class Images:
     """N images with their labels.
 
     Attributes:
-        pixels: uint8 (N, channels, H, W).
+        pixels: uint8 (N, channels, H, W), or where the images are.
         labels: int64 (N,), in [0, classes).
         mean: of each channel, on the scale [0, 1].
         std: of each channel, on the same scale.
         superclass_of: (classes,) for data sets with a hierarchy.
+        true_labels: int64 (N,) where `labels` may be wrong as published, -1 where unknown.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | Paths
     labels: NDArray[np.int64]
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     superclass_of: NDArray[np.int64] | None = None
+    true_labels: NDArray[np.int64] | None = None
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """The true labels (N,), -1 where unknown."""
+        return self.labels if self.true_labels is None else self.true_labels
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as published: its own splits, before we split further.
+
+    Attributes:
+        validation: the data set's own, where it has one.
+        meta: its own clean examples to take the meta set from.
+        more_tests: further test sets by name.
+    """
+
+    train: Images
+    test: Images
+    validation: Images | None = None
+    meta: Images | None = None
+    more_tests: Mapping[str, Images] = field(default_factory=dict)

@@ -34,7 +34,7 @@ def corrupt(
     seed: int,
     data: str,
     superclass_of: Labels | None = None,
-    inputs: Callable[[], NDArray[np.float32]] | None = None,
+    inputs: Callable[[], NDArray[np.float32]] = lambda: np.empty((0, 0), np.float32),
 ) -> Labels:
     """Labels (N,) after corruption; the given ones are left alone.
 
@@ -48,17 +48,13 @@ def corrupt(
         inputs: gives the normalised images (N, S), for `instance`.
 
     Raises:
-        UserError: `asymmetric` or `instance` noise is not defined for this data set.
+        UserError: `asymmetric` noise is not defined for this data set.
     """
     rng = np.random.default_rng([seed, 0x6E6F6973])
     noisy_N = labels_N.copy()
     if noise.kind == "none" or noise.rate == 0:
         return noisy_N
     if noise.kind == "instance":
-        if inputs is None:
-            raise UserError(
-                f"noise.kind = instance: needs images in memory, {data} is read by path"
-            )
         return instance_labels(labels_N, inputs(), classes, noise.rate, rng)
     if noise.kind == "symmetric_per_sample":
         chosen = np.flatnonzero(rng.random(len(labels_N)) < noise.rate)

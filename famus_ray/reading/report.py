@@ -86,6 +86,8 @@ def _run(path: Path) -> dict[str, Any]:
     config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     samples = load_samples(path) if (path / "samples.parquet").is_file() else None
     histograms = []
+    if samples is not None:
+        samples = samples[samples["true_label"] >= 0]
     if samples is not None and (samples["label"] != samples["true_label"]).any():
         columns = [c for c in ("p_clean", "weight") if samples[c].notna().any()]
         histograms = [_html(figures.samples_figure(samples, c)) for c in columns]

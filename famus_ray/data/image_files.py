@@ -1,0 +1,209 @@
+"""Images that stay on disk: decoded, cropped and stacked when a batch asks for them.
+
+`ImageFiles` stands where a uint8 tensor (N, 3, S, S) stands for data in memory. It answers for
+any places in any order, so a batch is the same whoever reads it.
+"""
+
+# Shapes: N examples, B of them asked for, S pixels a side, K random numbers an example.
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from famus_ray.config.schema import DataConfig
+from famus_ray.data.images import Paths
+from famus_ray.errors import UserError, first_line
+
+__all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box"]
+
+T = TypeVar("T")
+
+_ATTEMPTS = 10
+_LEAST_AREA = 0.08
+_RATIOS = (3 / 4, 4 / 3)
+
+
+@dataclass(frozen=True)
+class FileViews:
+    """How each file of a batch is seen: numbers (B, K) in [0, 1) that place its crop."""
+
+    numbers: Tensor
+
+    def __getitem__(self, rows: slice) -> FileViews:
+        return FileViews(self.numbers[rows])
+
+
+def draw_file_views(count: int, generator: torch.Generator) -> FileViews:
+    """Random views of `count` files: top, left, coin, then area and ratio of each attempt."""
+    return FileViews(torch.rand(count, 3 + 2 * _ATTEMPTS, generator=generator))
+
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """uint8 images (N, 3, S, S), each read when it is asked for.
+
+    Attributes:
+        data: gives `resize`, `image_size`, `augment` and `crop_padding`.
+        device: where loaded images go.
+    """
+
+    paths: Paths
+    data: DataConfig
+    device: torch.device = _CPU
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        assert self.data.image_size is not None
+        return len(self), 3, self.data.image_size, self.data.image_size
+
+    def to(self, device: torch.device) -> ImageFiles:
+        return replace(self, device=device)
+
+    def __getitem__(self, rows: slice) -> ImageFiles:
+        places = np.arange(len(self))[rows]
+        return replace(self, paths=self.paths[places])
+
+    def read_all(self) -> Tensor:
+        """Every image as evaluation sees it: uint8 (N, 3, S, S), in memory.
+
+        Raises:
+            UserError: more than the machine's memory, or a file that is no image.
+        """
+        from rich.console import Console
+        from rich.progress import track
+
+        needed = math.prod(self.shape)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > memory:
+            raise UserError(
+                f"data.storage = memory: {len(self)} images of {self.shape[-1]} pixels take "
+                f"{needed / 2**30:.0f} GiB, the machine has {memory / 2**30:.0f}; "
+                "set data.storage=disk"
+            )
+        pixels = torch.empty(self.shape, dtype=torch.uint8)
+        rows = torch.arange(len(self)).split(1024) if len(self) else ()
+        few = len(self) < 10_000
+        console = Console(stderr=True)
+        for part in track(rows, "reading images", console=console, transient=True, disable=few):
+            pixels[part] = self.load(part)
+        return pixels
+
+    def load(self, index: Tensor, views: FileViews | None = None) -> Tensor:
+        """Images (B, 3, S, S), uint8, of the places `index`; the middle of each without views.
+
+        Raises:
+            UserError: a file that is missing or no image.
+        """
+        chosen = self.paths[index.cpu().numpy()]
+        numbers = [None] * len(index) if views is None else list(views.numbers.numpy())
+
+        def one(place: int) -> Tensor:
+            return _seen(_decode(chosen.path(place)), self.data, numbers[place])
+
+        images = list(_pool(max(1, torch.get_num_threads())).map(one, range(len(index))))
+        return torch.stack(images).to(self.device, non_blocking=True)
+
+
+def ahead(calls: Iterator[Callable[[], T]], depth: int) -> Iterator[T]:
+    """The results of `calls` in order, `depth` of them made in the background meanwhile."""
+    if depth == 0:
+        yield from (call() for call in calls)
+        return
+    pool = ThreadPoolExecutor(1, "batches")
+    try:
+        waiting: deque[Future[T]] = deque()
+        for call in calls:
+            waiting.append(pool.submit(call))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def resized_crop_box(
+    height: int, width: int, numbers_K: NDArray[np.float32]
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a RandomResizedCrop (Szegedy et al. 2015): 8 to 100 % of the
+    area, ratio 3/4 to 4/3, the first of ten attempts that fits; else the middle."""
+    areas, ratios = numbers_K[3:].reshape(2, _ATTEMPTS).astype(np.float64)
+    areas = height * width * (_LEAST_AREA + (1 - _LEAST_AREA) * areas)
+    low, high = np.log(_RATIOS)
+    ratios = np.exp(low + (high - low) * ratios)
+    widths = np.rint(np.sqrt(areas * ratios)).astype(int)
+    heights = np.rint(np.sqrt(areas / ratios)).astype(int)
+    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    if not fits.any():
+        h = min(height, round(width / _RATIOS[0]))
+        w = min(width, round(height * _RATIOS[1]))
+        return (height - h) // 2, (width - w) // 2, h, w
+    first = int(fits.argmax())
+    h, w = int(heights[first]), int(widths[first])
+    return int(numbers_K[0] * (height - h + 1)), int(numbers_K[1] * (width - w + 1)), h, w
+
+
+def _seen(image: Tensor, data: DataConfig, numbers_K: NDArray[np.float32] | None) -> Tensor:
+    """One image (3, S, S) as training sees it, or its middle as evaluation does."""
+    from torchvision.transforms.v2 import functional as tv
+
+    size = data.image_size
+    assert size is not None
+    if data.resize is not None:
+        image = tv.resize(image, [data.resize], antialias=True)
+    if data.augment == "none":
+        numbers_K = None
+    if numbers_K is not None and data.augment == "resized_crop":
+        box = resized_crop_box(image.shape[1], image.shape[2], numbers_K)
+        image = tv.resized_crop(image, *box, size=[size, size], antialias=True)
+    else:
+        if min(image.shape[1:]) < size:
+            image = tv.resize(image, [size], antialias=True)
+        if numbers_K is not None:
+            image = tv.pad(image, [data.crop_padding])
+            top = int(numbers_K[0] * (image.shape[1] - size + 1))
+            left = int(numbers_K[1] * (image.shape[2] - size + 1))
+            image = tv.crop(image, top, left, size, size)
+        else:
+            image = tv.center_crop(image, [size, size])
+    if numbers_K is not None and data.augment != "shift" and numbers_K[2] < 0.5:
+        image = tv.horizontal_flip(image)
+    return image.contiguous()
+
+
+def _decode(path: Path) -> Tensor:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            pixels = np.array(file.convert("RGB"))
+    except Exception as error:  # whatever a damaged file makes the decoders raise
+        reason = "no such file" if not path.exists() else first_line(error)
+        raise UserError(
+            f"{path}: cannot be read as an image ({reason}); "
+            "`famus-ray data check` lists all such files"
+        ) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "decode")

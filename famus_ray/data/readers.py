@@ -1,0 +1,57 @@
+"""The readers by the name of their data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from famus_ray.config.schema import DataConfig
+from famus_ray.data.cifar import read_cifar10, read_cifar100
+from famus_ray.data.clothing1m import read_clothing1m
+from famus_ray.data.cnwl import read_cnwl
+from famus_ray.data.digits import read_digits
+from famus_ray.data.images import Paths, Source
+from famus_ray.data.own import read_folders, read_tables
+from famus_ray.data.webvision import read_webvision
+from famus_ray.errors import UserError
+
+__all__ = ["read_source"]
+
+
+def read_source(data: DataConfig) -> Source:
+    """The data set of a config as published.
+
+    Raises:
+        UserError: no folder given, or data missing or damaged in it.
+    """
+    if data.name == "digits":
+        return Source(*read_digits())
+    if data.root is None:
+        raise UserError(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
+    root = Path(data.root).expanduser()
+    if not root.is_dir():
+        raise UserError(f"data.root = {root}: no such folder")
+    source = _read(data, root)
+    if isinstance(source.train.pixels, Paths) and data.image_size is None:
+        raise UserError(
+            f"data.image_size: {data.name} has images of many sizes; set the side in pixels that "
+            "the network takes, such as 224"
+        )
+    return source
+
+
+def _read(data: DataConfig, root: Path) -> Source:
+    match data.name:
+        case "cifar10":
+            return Source(*read_cifar10(root))
+        case "cifar100":
+            return Source(*read_cifar100(root))
+        case "cnwl_red" | "cnwl_blue":
+            return read_cnwl(root, data.name.removeprefix("cnwl_"), data.noise_level)
+        case "webvision" | "webvision_mini":
+            return read_webvision(root, mini=data.name == "webvision_mini")
+        case "clothing1m":
+            return read_clothing1m(root)
+        case "folders":
+            return read_folders(root)
+        case _:
+            return read_tables(root)
