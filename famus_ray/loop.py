@@ -22,7 +22,13 @@ from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.errors import Diverged, UserError, first_line
 from famus_ray.evaluation import evaluate, judge_samples
 from famus_ray.losses import begin_epoch
-from famus_ray.meta.collective import all_reduce_sum_, rank, world_size
+from famus_ray.meta.collective import (
+    all_reduce_mean_,
+    all_reduce_sum_,
+    bytes_exchanged,
+    rank,
+    world_size,
+)
 from famus_ray.meta.step import TrainStep
 from famus_ray.methods import build_step
 from famus_ray.models.catalog import build_model
@@ -198,7 +204,7 @@ def _train_epoch(
     begin_epoch(state.step.head, epoch, batches.data.train.labels, batches.data.classes)
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = {}
-    began = time.perf_counter()
+    began, sent = time.perf_counter(), bytes_exchanged()
     pairs = batches.epoch(epoch, with_meta=state.step.needs_meta_batch)
     for i, (train, meta) in enumerate(pairs, start=1):
         for name, value in state.step(state.model, state.optimiser, train, meta).items():
@@ -210,15 +216,15 @@ def _train_epoch(
     all_reduce_sum_(list(shares.values()))
     metrics = {name: float(total) / counts[name] for name, total in sums.items()}
     seconds = (time.perf_counter() - began) / batches.steps
-    return {**metrics, "train/lr": rate, "time/step": seconds}
+    metrics |= {"train/lr": rate, "time/step": seconds}
+    if world_size() > 1:
+        metrics["communication/bytes"] = (bytes_exchanged() - sent) / batches.steps
+    return metrics
 
 
 def _average_statistics(model: nn.Module) -> None:
     """Give every process the mean of the running statistics: each saw its own rows only."""
-    buffers = [b for b in model.buffers() if b.is_floating_point()]
-    all_reduce_sum_(buffers)
-    for buffer in buffers if world_size() > 1 else ():
-        buffer /= world_size()
+    all_reduce_mean_([b for b in model.buffers() if b.is_floating_point()])
 
 
 def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:

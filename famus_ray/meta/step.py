@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from famus_ray.meta.collective import all_reduce_sum_
+from famus_ray.meta.collective import all_reduce_mean_, alone, backward_summed, world_size
 from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
-from famus_ray.meta.gradient import Batch, CrossFit, Engine, Scope, meta_gradient
+from famus_ray.meta.gradient import Batch, CrossFit, Engine, MetaGradient, Scope, meta_gradient
 from famus_ray.meta.heads import Projected
 from famus_ray.meta.phases import phase
 from famus_ray.models.layer_groups import LayerGroups
 
 __all__ = ["MetaStep", "PlainStep", "TrainStep", "descend"]
+
+
+Parallel = Literal["exact", "local"]
 
 
 class TrainStep(Protocol):
@@ -75,6 +79,8 @@ class MetaStep:
         last_layer_weight: lambda2 of Eq. 12.
         lookahead_lr: rate of the virtual step; the optimiser's current one when None.
         cross_fit: takes the meta set from the train batch itself.
+        parallel: `exact` looks ahead on the batch of all processes together, and equals one
+            process; `local` on each process's own, and averages what they found.
         interval: theta and gates are updated at every so many steps, beginning with the first.
         taken: steps taken so far.
     """
@@ -92,6 +98,7 @@ class MetaStep:
     engine: Engine = "jvp"
     fidelity: Fidelity = "paper"
     cross_fit: CrossFit | None = None
+    parallel: Parallel = "exact"
     interval: int = 1
     taken: int = 0
 
@@ -110,20 +117,7 @@ class MetaStep:
             with phase("actual/forward"):
                 loss = self.head(model(train[0]), train[1])
             return {"train/loss": descend(model, optimiser, loss)}
-        rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
-        found = meta_gradient(
-            model,
-            self.head,
-            train,
-            judges,
-            lookahead_lr=rate,
-            groups=self.groups,
-            gates=self.gates,
-            last_layer_weight=self.last_layer_weight,
-            match_spread=self.fidelity == "released",
-            scope=self.scope,
-            engine=self.engine,
-        )
+        found = self.look_ahead(model, optimiser, train, judges)
         for name, parameter in self.head.named_parameters():
             parameter.grad = found.head_grads[name]
         self.head_optimiser.step()
@@ -138,7 +132,39 @@ class MetaStep:
             "train/loss": loss,
             "meta/loss": found.meta_loss,
             "gates/open": found.gates_G.detach().sum(),
+            **{
+                f"gates/{group.name}": gate
+                for group, gate in zip(self.groups.gated, found.gates_G.detach(), strict=True)
+            },
         }
+
+    def look_ahead(
+        self,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        train: Batch,
+        judges: Batch | CrossFit,
+    ) -> MetaGradient:
+        """The meta gradient of one step; nothing is updated."""
+        rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
+        with alone() if self.parallel == "local" else nullcontext():
+            found = meta_gradient(
+                model,
+                self.head,
+                train,
+                judges,
+                lookahead_lr=rate,
+                groups=self.groups,
+                gates=self.gates,
+                last_layer_weight=self.last_layer_weight,
+                match_spread=self.fidelity == "released",
+                scope=self.scope,
+                engine=self.engine,
+            )
+        if self.parallel == "local":
+            all_reduce_mean_(list(found.head_grads.values()))
+            found = replace(found, meta_loss=found.meta_loss / world_size())
+        return found
 
     def _update_gates(
         self, optimiser: torch.optim.Optimizer, gates_G: Tensor, gate_grads_G: Tensor
@@ -155,6 +181,8 @@ class MetaStep:
             loss = loss + self.sparsity_weight * sparsity_loss(counted_G, self.expected_open)
         optimiser.zero_grad()
         loss.backward()
+        if self.parallel == "local":
+            all_reduce_mean_([p.grad for g in optimiser.param_groups for p in g["params"]])
         optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -181,8 +209,7 @@ def descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) ->
     """One optimiser step on this process's share of the loss; the share, detached."""
     optimiser.zero_grad()
     with phase("actual/backward"):
-        loss.backward()
-        all_reduce_sum_([p.grad for p in model.parameters() if p.grad is not None])
+        backward_summed(loss, list(model.parameters()))
     with phase("actual/update"):
         optimiser.step()
     return loss.detach()

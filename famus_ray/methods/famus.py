@@ -46,6 +46,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         scope=meta.scope,
         engine=meta.engine,
         fidelity=meta.fidelity,
+        parallel=meta.parallel,
         interval=meta.interval,
         cross_fit=judging_rows(meta),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config
-from famus_ray.meta.collective import global_sum
+from famus_ray.meta.collective import alone, global_sum, world_size
 from famus_ray.meta.gradient import Batch, Engine, meta_gradient
 from famus_ray.meta.heads import ExampleWeights, MeanCrossEntropy
-from famus_ray.meta.step import descend
+from famus_ray.meta.step import Parallel, descend
 
 __all__ = ["build", "positive_weights"]
 
@@ -21,7 +22,7 @@ __all__ = ["build", "positive_weights"]
 def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> L2RWStep:
     """The step of L2RW; it keeps nothing from one step to the next."""
     del model, gate_noise
-    return L2RWStep(config.meta.engine, config.meta.lookahead_lr)
+    return L2RWStep(config.meta.engine, config.meta.lookahead_lr, config.meta.parallel)
 
 
 class L2RWStep:
@@ -32,10 +33,13 @@ class L2RWStep:
 
     needs_meta_batch = True
 
-    def __init__(self, engine: Engine, lookahead_lr: float | None) -> None:
+    def __init__(
+        self, engine: Engine, lookahead_lr: float | None, parallel: Parallel = "exact"
+    ) -> None:
         self.head: nn.Module = MeanCrossEntropy()
         self.engine: Engine = engine
         self.lookahead_lr = lookahead_lr
+        self.parallel: Parallel = parallel
 
     def __call__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
@@ -44,12 +48,14 @@ class L2RWStep:
         inputs, targets = train
         head = ExampleWeights(inputs)
         rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
-        found = meta_gradient(model, head, train, meta, lookahead_lr=rate, engine=self.engine)
+        with alone() if self.parallel == "local" else nullcontext():
+            found = meta_gradient(model, head, train, meta, lookahead_lr=rate, engine=self.engine)
+        meta_loss = found.meta_loss / (world_size() if self.parallel == "local" else 1)
         weights_B = positive_weights(found.head_grads["eps_B"])
         losses_B = F.cross_entropy(found.logits_BC, targets, reduction="none")
         loss = descend(model, optimiser, torch.dot(weights_B, losses_B))
         used = (weights_B > 0).to(loss.dtype).mean()
-        return {"train/loss": loss, "meta/loss": found.meta_loss, "weights/positive": used}
+        return {"train/loss": loss, "meta/loss": meta_loss, "weights/positive": used}
 
     def state_dict(self) -> dict[str, Any]:
         return {}

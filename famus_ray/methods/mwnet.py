@@ -30,6 +30,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         gates=FixedGates(torch.ones(len(groups.gated), device=first.device)),
         lookahead_lr=config.meta.lookahead_lr,
         engine=config.meta.engine,
+        parallel=config.meta.parallel,
         interval=config.meta.interval,
         cross_fit=judging_rows(config.meta),
     )

@@ -10,10 +10,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from famus_ray.config import resolve
-from famus_ray.data.batches import EpochBatches
+from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import load_dataset
-from famus_ray.loop import start
-from famus_ray.meta.collective import all_reduce_sum_, global_sum
+from famus_ray.loop import TrainState, start
+from famus_ray.meta.collective import all_reduce_sum_, bytes_exchanged, global_sum
 
 STEPS = 10
 
@@ -39,6 +39,35 @@ def ten_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in found.items()}
 
 
+def first_batches(*overrides: str) -> tuple[TrainState, Batch, Batch]:
+    """A run of MW-Net before its first step, and this process's rows for it."""
+    settings = ("method=mwnet", "model.norm=group", "model.widths=[8,8,16]", *overrides)
+    config = resolve("digits", settings).config
+    data = load_dataset(config.data, config.noise, config.run.seed)
+    state = start(config, data, torch.device("cpu"))
+    state.model.train()
+    train, meta = next(EpochBatches(data, config).epoch(0, with_meta=True))
+    assert meta is not None
+    return state, train, meta
+
+
+def local() -> dict[str, torch.Tensor]:
+    state, train, meta = first_batches("meta.parallel=local")
+    return state.step.look_ahead(state.model, state.optimiser, train, meta).head_grads
+
+
+def bytes_a_step() -> dict[str, float]:
+    """What this process sends in one step, over the bytes of the network's parameters."""
+    found = {}
+    for parallel in ("exact", "local"):
+        state, train, meta = first_batches(f"meta.parallel={parallel}")
+        size = sum(p.numel() * p.element_size() for p in state.model.parameters())
+        before = bytes_exchanged()
+        state.step(state.model, state.optimiser, train, meta)
+        found[parallel] = (bytes_exchanged() - before) / size
+    return found
+
+
 CASES = {
     2: [
         ("famus", ()),
@@ -62,7 +91,8 @@ def worker(rank: int, world: int, folder: str) -> None:
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
     )
     found = [ten_steps(method, *overrides) for method, overrides in CASES[world]]
-    torch.save({"steps": found, "sums": sums(rank)}, f"{folder}/rank{rank}.pt")
+    results = {"steps": found, "sums": sums(rank), "bytes": bytes_a_step(), "local": local()}
+    torch.save(results, f"{folder}/rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
@@ -104,3 +134,26 @@ def test_sums_over_processes_and_their_gradient(ranks):
         assert number.item() == total
         # Each process's loss is (2 * total)^2; all of them depend on this one's x.
         assert grad.item() == world * 2 * (2 * total)
+
+
+def test_local_averages_what_each_process_finds_on_its_own_rows(ranks):
+    world, found = ranks
+    state, train, meta = first_batches()
+    mine: dict[str, list[torch.Tensor]] = {}
+    for rank in range(world):
+        rows = [tuple(t.chunk(world)[rank] for t in batch) for batch in (train, meta)]
+        grads = state.step.look_ahead(state.model, state.optimiser, *rows).head_grads
+        for name, grad in grads.items():
+            mine.setdefault(name, []).append(grad)
+    for rank in range(world):
+        for name, grads in mine.items():
+            expected = torch.stack(grads).mean(dim=0)
+            error = (found[rank]["local"][name] - expected).norm() / expected.norm()
+            assert error <= 1e-4, (rank, name)
+
+
+def test_exact_sends_three_gradients_a_step_and_local_one(ranks):
+    _, found = ranks
+    for rank in found:
+        assert rank["bytes"]["exact"] == pytest.approx(3, rel=0.1)
+        assert rank["bytes"]["local"] == pytest.approx(1, rel=0.1)
