@@ -9,6 +9,7 @@ import typer
 
 from famus_ray.cli import read, run, study
 from famus_ray.cli.bench import bench_app
+from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
 from famus_ray.cli.spaces import spaces_app
 from famus_ray.errors import Diverged, UserError
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 for command in (run.demo, run.train, study.tune, study.trials, read.report):
     app.command()(command)
+app.add_typer(data_app, name="data")
 app.add_typer(presets_app, name="presets")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(bench_app, name="bench")

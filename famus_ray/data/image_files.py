@@ -26,7 +26,7 @@ from famus_ray.config.schema import DataConfig
 from famus_ray.data.images import Paths
 from famus_ray.errors import UserError, first_line
 
-__all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box"]
+__all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box", "undecodable"]
 
 T = TypeVar("T")
 
@@ -138,6 +138,21 @@ def ahead(calls: Iterator[Callable[[], T]], depth: int) -> Iterator[T]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def undecodable(paths: Paths, places: NDArray[np.int64]) -> list[tuple[Path, str]]:
+    """The files at `places` that are no images, each with the reason."""
+
+    def reason(place: int) -> str | None:
+        try:
+            _decode(paths.path(place))
+        except UserError as error:
+            return str(error).partition("(")[2].partition(");")[0]
+        return None
+
+    reasons = _pool(max(1, torch.get_num_threads())).map(reason, places.tolist())
+    found = zip(places.tolist(), reasons, strict=True)
+    return [(paths.path(place), why) for place, why in found if why is not None]
 
 
 def resized_crop_box(

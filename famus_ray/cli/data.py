@@ -1,0 +1,85 @@
+"""Commands about data sets: which there are, made-up ones, and whether those on disk fit."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from famus_ray.cli.options import AsJson, group
+from famus_ray.errors import UserError
+
+__all__ = ["data_app"]
+
+data_app = group("Data sets: which there are, made-up ones, and whether those on disk fit.")
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """The known data sets: layout on disk, size, and where to get them."""
+    from famus_ray.data.known import KNOWN
+
+    if as_json:
+        print(json.dumps({name: vars(known) for name, known in KNOWN.items()}, default=dict))
+        return
+    for name, known in KNOWN.items():
+        images = ", ".join(f"{count:,} {split}" for split, count in known.images.items())
+        facts = ", ".join(fact for fact in (images, known.size) if fact)
+        print(f"{name}: {known.about}" + (f"; {facts}" if facts else ""))
+        print("".join(f"    {line}\n" for line in (*known.layout, *known.notes)), end="")
+        print(f"    from {known.source}\n")
+
+
+@data_app.command("make")
+def data_make(
+    name: Annotated[str, typer.Argument(help="A data set's name, such as webvision_mini.")],
+    to: Annotated[Path | None, typer.Option(help="Folder; data/NAME when left out.")] = None,
+    images: Annotated[int, typer.Option(min=10, help="Images of the training set.")] = 200,
+    size: Annotated[int, typer.Option(min=4, help="Pixels of the shorter side.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Write small made-up data in exactly the layout of NAME, to try a preset with."""
+    from famus_ray.data.made_up import make
+
+    root = to or Path("data") / name
+    make(name, root, images, size)
+    if as_json:
+        print(json.dumps({"name": name, "path": str(root)}))
+    else:
+        print(f"{root}\nnext: famus-ray data check {root}; train with data.root={root}")
+
+
+@data_app.command("check")
+def data_check(
+    path: Annotated[Path, typer.Argument(help="The folder to look at (data.root).")],
+    name: Annotated[
+        str | None, typer.Option(help="What it should be; guessed if left out.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Decode every image.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is there, what is missing or damaged, and what to do. Exit code 1 if it does not
+    fit."""
+    from famus_ray.data.check import check_data, recognise
+    from famus_ray.data.known import KNOWN
+
+    if name is not None and name not in KNOWN:
+        raise UserError(f"--name {name}: no such data set; there are {', '.join(KNOWN)}")
+    root = path.expanduser()
+    found = recognise(root) if name is None else [name]
+    report = []
+    for data_set in found:
+        if not as_json:
+            print(f"{data_set} in {root}")
+        for finding in check_data(data_set, root, every=every):
+            report.append({"data": data_set, **vars(finding)})
+            if not as_json:
+                mend = f"\n{'':10}{finding.mend}" if finding.mend else ""
+                print(f"  {finding.level:<8}{finding.what}{mend}")
+    fits = not any(entry["level"] in ("missing", "damaged") for entry in report)
+    if as_json:
+        print(json.dumps({"path": str(root), "fits": fits, "findings": report}))
+    sys.exit(0 if fits else 1)

@@ -1,0 +1,151 @@
+"""Does what is on disk fit: what is there, what is missing or damaged, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from famus_ray.config.schema import DataConfig
+from famus_ray.data.cnwl import CNWL_LEVELS
+from famus_ray.data.image_files import undecodable
+from famus_ray.data.images import UNKNOWN, Images, Paths, Source
+from famus_ray.data.known import KNOWN
+from famus_ray.data.readers import read_source
+from famus_ray.errors import UserError
+
+__all__ = ["Finding", "check_data", "recognise"]
+
+_SAMPLE = 500
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing seen, and what to do about it where it is not `ok`."""
+
+    level: Literal["ok", "note", "missing", "damaged"]
+    what: str
+    mend: str = ""
+
+
+def recognise(root: Path) -> list[str]:
+    """Names of the data sets that lie in `root`.
+
+    Raises:
+        UserError: no such folder, or nothing that is known in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    found = [
+        name for name, known in KNOWN.items() if any(any(root.glob(mark)) for mark in known.marks)
+    ]
+    if not found:
+        raise UserError(
+            f"{root}: holds no data set that is known; `famus-ray data list` shows their layouts, "
+            "and --name NAME says which it should be"
+        )
+    return found
+
+
+def check_data(name: str, root: Path, *, every: bool = False) -> Iterator[Finding]:
+    """What there is to say about a data set in `root`, as it is found.
+
+    Args:
+        every: decode every image, not a sample of 500 a split.
+    """
+    known = KNOWN[name]
+    absent = [path for path in known.needs if not (root / path).is_file()]
+    for path in absent:
+        yield Finding("missing", str(root / path), f"get it from {known.source}")
+    if absent:
+        return
+    for config in _variants(name, root):
+        try:
+            source = read_source(config)
+        except UserError as error:
+            yield Finding("damaged", str(error), f"get it from {known.source}")
+            continue
+        level = config.noise_level if name.startswith("cnwl") else None
+        yield from _check_source(source, name, level, every)
+
+
+def _variants(name: str, root: Path) -> Iterator[DataConfig]:
+    """The configs that read what is there: of CNWL, each noise level with a list."""
+    config = DataConfig(name=name, root=str(root), image_size=1)
+    if not name.startswith("cnwl"):
+        yield config
+        return
+    colour = name.removeprefix("cnwl_")
+    for level in CNWL_LEVELS:
+        if (root / "split" / f"{colour}_noise_nl_{level:.1f}").is_file():
+            yield config.model_copy(update={"noise_level": level})
+
+
+def _check_source(
+    source: Source, name: str, level: float | None, every: bool
+) -> Iterator[Finding]:  # fmt: skip
+    splits = {
+        "train": source.train, "validation": source.validation, "meta": source.meta,
+        "test": source.test, **source.more_tests,
+    }  # fmt: skip
+    for split, images in splits.items():
+        if images is None or (split != "train" and level not in (None, 0.2)):
+            continue  # the levels of CNWL share their test images
+        title = split if level is None else f"{split} at level {level}"
+        yield Finding("ok", f"{title}: {_describe(images)}")
+        published = KNOWN[name].images.get(split)
+        if published is not None and abs(len(images.labels) - published) > 0.001 * published:
+            yield Finding("note", f"{title}: as published it has {published:,} images")
+        if isinstance(images.pixels, Paths):
+            yield from _check_files(title, images.pixels, every)
+
+
+def _describe(images: Images) -> str:
+    counts = np.bincount(images.labels, minlength=images.classes)
+    share = ""
+    if images.true_labels is not None:
+        known = images.truth != UNKNOWN
+        wrong = (images.truth[known] != images.labels[known]).mean() if known.any() else None
+        share = ", true labels unknown" if wrong is None else f", {wrong:.1%} of the labels wrong"
+    return (
+        f"{len(images.labels):,} images, {images.classes} classes of {counts.min():,} to "
+        f"{counts.max():,}{share}"
+    )
+
+
+def _check_files(title: str, paths: Paths, every: bool) -> Iterator[Finding]:
+    names = pd.Series(paths.names.to_pandas())
+    there = names.isin(_files_beside(paths.root, names)).to_numpy()
+    if not there.all():
+        first = paths.path(int((~there).argmax()))
+        yield Finding(
+            "missing",
+            f"{title}: {(~there).sum():,} of {len(names):,} image files, such as {first}",
+            "unpack the images again, or take their lines out of the list",
+        )
+    places = np.flatnonzero(there)
+    if not every:
+        places = np.random.default_rng(0).permutation(places)[:_SAMPLE]
+    damaged = undecodable(paths, np.sort(places))
+    for path, reason in damaged[:20]:
+        yield Finding("damaged", f"{path}: {reason}", "get it again, or take it out of the list")
+    if len(damaged) > 20:
+        yield Finding("damaged", f"{title}: and {len(damaged) - 20} more")
+    if not every and len(places) < there.sum():
+        yield Finding("note", f"{title}: {len(places)} images decoded; --all decodes every one")
+
+
+def _files_beside(root: Path, names: pd.Series[str]) -> pd.Index[str]:
+    """Names of all files in the folders that the names lie in: one listing a folder."""
+    folders = names.str.rpartition("/")[0].unique()
+    found: list[str] = []
+    for folder in folders:
+        place = root / folder
+        if place.is_dir():
+            prefix = f"{folder}/" if folder else ""
+            found += [prefix + entry.name for entry in place.iterdir()]
+    return pd.Index(found)
