@@ -32,6 +32,8 @@ from famus_ray.meta.collective import (
 from famus_ray.meta.step import TrainStep
 from famus_ray.methods import build_step
 from famus_ray.models.catalog import build_model
+from famus_ray.models.precision import in_bfloat16
+from famus_ray.optimiser import build_optimiser
 from famus_ray.randomness import epoch_seed
 from famus_ray.run_folder import RunFolder
 from famus_ray.schedule import learning_rate
@@ -175,16 +177,15 @@ def start(config: Config, data: Dataset, device: torch.device) -> TrainState:
     """A run before its first step: everything freshly initialised from the seed."""
     torch.manual_seed(epoch_seed(config.run.seed, "weights", 0))
     model = build_model(config.model, data.classes, data.channels).to(device)
+    on_gpu = device.type == "cuda"
+    if on_gpu if config.run.channels_last is None else config.run.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    if config.run.precision == "bfloat16":
+        model = in_bfloat16(model)
     gate_noise = torch.Generator(device)
     return TrainState(
         model=model,
-        optimiser=torch.optim.SGD(
-            model.parameters(),
-            lr=config.optimiser.lr,
-            momentum=config.optimiser.momentum,
-            weight_decay=config.optimiser.weight_decay,
-            nesterov=config.optimiser.nesterov,
-        ),
+        optimiser=build_optimiser(model, config.optimiser),
         step=build_step(config, model, gate_noise),
         gate_noise=gate_noise,
     )

@@ -225,6 +225,10 @@ class OptimiserConfig(_Section):
     """Weight decay."""
     nesterov: bool = False
     """Nesterov momentum."""
+    clip_norm: Float | None = Field(None, gt=0)
+    """Longest gradient, all parameters together; not clipped when left out."""
+    accumulate: Int = Field(1, ge=1)
+    """Batches whose gradients make one move of the network; each has a meta step of its own."""
 
 
 class ScheduleConfig(_Section):
@@ -266,6 +270,10 @@ class RunConfig(_Section):
     """auto: a GPU where there is one."""
     threads: Int | None = Field(None, ge=1)
     """CPU threads of each worker; its share of the cores when left out."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: the network's forward under autocast; weights, heads and meta model in float32."""
+    channels_last: bool | None = None
+    """Memory order of images and filters; yes on a GPU, no on a CPU when left out."""
     checkpoint_every: Int = Field(1, ge=1)
     """Epochs between checkpoints."""
     select: Literal["validation", "test"] = "validation"
