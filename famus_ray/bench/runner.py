@@ -61,7 +61,8 @@ class Runner:
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self._low_precision:
-            return torch.autocast(self.device.type, torch.bfloat16)
+            # A step changes the weights, so no copy of them in low precision may be kept.
+            return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
         return nullcontext()
 
     def _images(self, setup: Setup) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ from famus_ray.bench.runner import Runner, build_runners
 from famus_ray.bench.variants import Setup, Variant
 from famus_ray.memory import keep_freed_memory
 
-__all__ = ["BenchRow", "Say", "Timing", "bench_setup", "time_alternately"]
+__all__ = ["BenchRow", "Say", "Timing", "bench_cases", "bench_setup", "time_alternately"]
 
 Say = Callable[[str], None]
 
@@ -68,17 +68,29 @@ def bench_setup(
     Raises:
         UserError: an unknown network or setting, or too little memory.
     """
+    return bench_cases([(setup, variants)], rounds, say, memory)
+
+
+def bench_cases(
+    cases: Sequence[tuple[Setup, Sequence[Variant]]],
+    rounds: int,
+    say: Say = lambda message: None,
+    memory: bool = True,
+) -> list[BenchRow]:
+    """The same for several setups measured in one run, such as two precisions."""
     keep_freed_memory()
-    runners = build_runners(setup, variants)
-    timings = time_alternately(runners, rounds, lambda message: say(f"{setup}: {message}"))
+    runners = [runner for setup, variants in cases for runner in build_runners(setup, variants)]
+    pairs = [(setup, variant) for setup, variants in cases for variant in variants]
+    where = cases[0][0]
+    timings = time_alternately(runners, rounds, lambda message: say(f"{where}: {message}"))
     del runners
-    peaks: list[int | None] = [None] * len(variants)
-    for i, variant in enumerate(variants if memory else ()):
-        say(f"{setup}: peak memory {i + 1} of {len(variants)}, {variant.name}")
+    peaks: list[int | None] = [None] * len(pairs)
+    for i, (setup, variant) in enumerate(pairs if memory else ()):
+        say(f"{where}: peak memory {i + 1} of {len(pairs)}, {variant.name}")
         peaks[i] = peak_bytes(setup, variant)
     return [
         _row(setup, variant, rounds, timing, timings[0], peak, peaks[0])
-        for variant, timing, peak in zip(variants, timings, peaks, strict=True)
+        for (setup, variant), timing, peak in zip(pairs, timings, peaks, strict=True)
     ]
 
 
@@ -109,7 +121,7 @@ def _row(
         setup.network,
         setup.batch,
         setup.pixels,
-        variant.name,
+        variant.name + setup.way,
         ms=round(timing.ms, 2),
         images_per_second=round(setup.batch / timing.ms * 1000, 1),
         times_plain=round(timing.ms / plain.ms, 3),

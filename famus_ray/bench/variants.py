@@ -57,6 +57,7 @@ VARIANTS = (
     Variant("famus meta.engine=finite_difference"),
     Variant("famus meta.scope=tail"),
     Variant("famus meta.scope=tail meta.engine=double_backward"),
+    Variant("famus meta.scope=tail meta.source=batch"),
     Variant("famus meta.interval=5"),
     Variant("famus meta.scope=tail meta.interval=5"),
 )
@@ -92,6 +93,12 @@ class Setup:
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
+
+    @property
+    def way(self) -> str:
+        """What is unusual about it, for the name of a row; empty for plain float32."""
+        precision = f", {self.precision}" if self.precision != "float32" else ""
+        return precision + (", channels_last" if self.channels_last else "")
 
     def __str__(self) -> str:
         return f"{self.network}, batch {self.batch}, {self.pixels} pixels"
