@@ -1,32 +1,51 @@
-"""Division: which labels are clean, told from per-example losses (Section 5.3, supplement)."""
+"""Division: which labels are clean, told from per-example losses (Section 5.3, supplement).
+
+A divider turns losses into p(clean); `divide` turns p(clean) into the labelled, the unlabelled
+and the pseudo-clean meta examples of an epoch, and says so where a rule had to step in.
+"""
 
 # Shapes: N examples.
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from famus_ray.config.schema import DivisionConfig
 
-__all__ = ["clean_probability"]
+__all__ = ["DIVIDERS", "Division", "clean_probability", "divide"]
+
+Floats = NDArray[np.float64]
+Divider = Callable[[Floats, DivisionConfig, int], Floats]
+
+_log = logging.getLogger(__name__)
 
 
-def clean_probability(
-    losses_N: NDArray[np.float64], division: DivisionConfig, seed: int
-) -> NDArray[np.float64]:
-    """p(clean) of each example (N,), in [0, 1]: its part in the low-loss component of a
-    two-component Gaussian mixture over the min-max scaled losses (Arazo et al. 2019).
+def clean_probability(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
+    """p(clean) of each example (N,), in [0, 1], by the divider `division.kind`.
 
-    Losses that are all alike tell nothing: every example gets 0.5.
+    Losses (nats) that are all alike tell nothing: every example gets 0.5.
+
+    Raises:
+        ValueError: losses that are not finite.
     """
     low, high = float(losses_N.min()), float(losses_N.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("the losses must be finite")
     if high - low < 1e-12:
         return np.full(len(losses_N), 0.5)
+    return DIVIDERS[division.kind](losses_N, division, seed)
+
+
+def gaussian(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
+    """The example's part in the low-loss component of a two-component Gaussian mixture over
+    the min-max scaled losses (Li et al. 2020, DivideMix)."""
     from sklearn.mixture import GaussianMixture
 
-    scaled_N1 = ((losses_N - low) / (high - low)).reshape(-1, 1)
+    scaled_N1 = _scaled(losses_N).reshape(-1, 1)
     mixture = GaussianMixture(
         2,
         max_iter=division.max_iter,
@@ -35,5 +54,111 @@ def clean_probability(
         random_state=seed,
     ).fit(scaled_N1)
     clean = int(mixture.means_.argmin())
-    probability: NDArray[np.float64] = mixture.predict_proba(scaled_N1)[:, clean]
+    probability: Floats = mixture.predict_proba(scaled_N1)[:, clean]
     return probability
+
+
+def beta(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
+    """The same for a mixture of two Beta distributions, fitted by expectation-maximisation with
+    weighted moments (Arazo et al. 2019). Nothing in it is random."""
+    from scipy.special import betaln
+
+    del seed
+    x_N = _scaled(losses_N).clip(1e-4, 1 - 1e-4)
+    log_x_N, log_rest_N = np.log(x_N), np.log1p(-x_N)
+    shapes, shares = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([0.5, 0.5])
+    high_N = np.full_like(x_N, 0.5)
+    for _ in range(division.max_iter):
+        logs_2N = np.stack(
+            [
+                np.log(share) + (a - 1) * log_x_N + (b - 1) * log_rest_N - betaln(a, b)
+                for (a, b), share in zip(shapes, shares, strict=True)
+            ]
+        )
+        high_N = 1 / (1 + np.exp((logs_2N[0] - logs_2N[1]).clip(-700, 700)))
+        for k, part_N in enumerate((1 - high_N, high_N)):
+            total = part_N.sum() + 1e-12
+            mean = (part_N @ x_N) / total
+            variance = max(float(part_N @ (x_N - mean) ** 2) / total, 1e-6)
+            concentration = max(mean * (1 - mean) / variance - 1, 1e-3)
+            shapes[k] = mean * concentration, (1 - mean) * concentration
+            shares[k] = max(total / len(x_N), 1e-6)
+    means = shapes[:, 0] / shapes.sum(axis=1)
+    clean_N: Floats = 1 - high_N if means[0] <= means[1] else high_N
+    # Beyond its mean a component's density may rise again: p(clean) must not.
+    lowest = x_N <= means.min()
+    clean_N[lowest] = clean_N[lowest].max(initial=0.0)
+    highest = x_N >= means.max()
+    clean_N[highest] = clean_N[highest].min(initial=1.0)
+    return clean_N
+
+
+def agreement(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
+    """How far the network agrees with the label: its probability of it, exp(-loss)."""
+    del division, seed
+    return np.exp(-losses_N)
+
+
+DIVIDERS: dict[str, Divider] = {"gaussian": gaussian, "beta": beta, "agreement": agreement}
+
+
+@dataclass(frozen=True)
+class Division:
+    """A training set divided; indices are places in it, sorted.
+
+    Attributes:
+        p_clean_N: in [0, 1].
+        labelled: whose labels are kept.
+        unlabelled: the others.
+        meta: the pseudo-clean meta set.
+        fallback: what a rule had to replace, empty where the thresholds served.
+    """
+
+    p_clean_N: Floats
+    labelled: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]
+    meta: NDArray[np.int64]
+    fallback: str = ""
+
+
+def divide(p_clean_N: Floats, losses_N: Floats, division: DivisionConfig, batch: int) -> Division:
+    """The division by thresholds: labelled above `p_threshold`, meta above `meta_threshold`.
+
+    Where either side has fewer examples than a batch, the more probable half is labelled
+    (the median, supplement); where the meta set has, it is the batch of the most probable
+    ones. Of equal probabilities the lower loss is the more probable.
+    """
+    count = len(p_clean_N)
+    is_labelled = p_clean_N > division.p_threshold
+    in_meta = p_clean_N > division.meta_threshold
+    fallback = []
+    ranked = np.lexsort((losses_N, -p_clean_N))
+    if not batch <= is_labelled.sum() <= count - batch:
+        fallback.append(
+            f"{is_labelled.sum()} of {count} examples are above division.p_threshold = "
+            f"{division.p_threshold}: the more probable half is labelled instead"
+        )
+        is_labelled = np.zeros(count, dtype=bool)
+        is_labelled[ranked[: (count + 1) // 2]] = True
+    if in_meta.sum() < min(batch, count):
+        fallback.append(
+            f"{in_meta.sum()} of {count} examples are above division.meta_threshold = "
+            f"{division.meta_threshold}: the {min(batch, count)} most probable are the meta set"
+        )
+        in_meta = np.zeros(count, dtype=bool)
+        in_meta[ranked[:batch]] = True
+    for message in fallback:
+        _log.info(message)
+    return Division(
+        p_clean_N,
+        np.flatnonzero(is_labelled),
+        np.flatnonzero(~is_labelled),
+        np.flatnonzero(in_meta),
+        "; ".join(fallback),
+    )
+
+
+def _scaled(losses_N: Floats) -> Floats:
+    low, high = losses_N.min(), losses_N.max()
+    scaled: Floats = (losses_N - low) / (high - low)
+    return scaled

@@ -19,7 +19,6 @@ def describe_cost(config: Config) -> str:
 
     Runs four steps of one worker here, on a copy that is thrown away.
     """
-    from famus_ray.data.batches import EpochBatches
     from famus_ray.data.catalog import load_dataset
     from famus_ray.loop import pick_device, start
     from famus_ray.memory import keep_freed_memory
@@ -27,27 +26,28 @@ def describe_cost(config: Config) -> str:
     try:
         data = load_dataset(config.data, config.noise, config.run.seed)
         device = pick_device(config)
-        batches = EpochBatches(data.to(device), config)
-        state = start(config, data, device)
+        procedure = start(config, data.to(device), device)
     except UserError as error:
         return f"# cost: unknown: {error}"
     keep_freed_memory()
-    state.model.train()
+    learner = procedure.learners[0]
+    learner.model.train()
     seconds = []
-    pairs = batches.epoch(0, with_meta=state.step.needs_meta_batch)
+    pairs, steps_each = procedure.rehearsal()
+    began = time.perf_counter()
     for train, meta in islice(pairs, _STEPS):
-        began = time.perf_counter()
-        measured = state.step(state.model, state.optimiser, train, meta)
+        measured = learner.step(learner.model, learner.optimiser, train, meta)
         float(measured["train/loss"])  # wait for the device
         seconds.append(time.perf_counter() - began)
-    steps = batches.steps * config.schedule.epochs
+        began = time.perf_counter()
+    steps = steps_each * config.schedule.epochs
     hours = sorted(seconds)[len(seconds) // 2] * steps / 3600
-    parameters = sum(p.numel() for p in state.model.parameters())
+    parameters = sum(p.numel() for one in procedure.learners for p in one.model.parameters())
     time_needed = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
     if hours < 1 / 30:
         time_needed = f"{hours * 3600:.0f} seconds"
     return (
-        f"# cost: {batches.steps} steps x {config.schedule.epochs} epochs = {steps} steps; "
+        f"# cost: {steps_each} steps x {config.schedule.epochs} epochs = {steps} steps; "
         f"{parameters / 1e6:.2f} M parameters; about {time_needed} of steps on one worker here "
         f"({device.type}), peak memory {_peak_memory()}"
     )

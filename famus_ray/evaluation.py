@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from famus_ray.config.schema import DivisionConfig
@@ -20,7 +22,7 @@ from famus_ray.division import clean_probability
 from famus_ray.meta.collective import all_reduce_sum_, rank, world_size
 from famus_ray.meta.heads import LearnedWeights
 
-__all__ = ["evaluate", "judge_samples"]
+__all__ = ["Judgement", "eval_mode", "evaluate", "judge", "samples_frame"]
 
 
 @torch.no_grad()
@@ -30,11 +32,9 @@ def evaluate(model: nn.Module, data: Dataset, split: Split) -> dict[str, float]:
     Each worker takes every n-th example; the result is the same on all of them. The
     network is left in the mode it was in, its buffers untouched.
     """
-    mine = slice(rank(), None, world_size())
-    share = replace(split, pixels=split.pixels[mine], labels=split.labels[mine])
     sums = torch.zeros(4, dtype=torch.float64, device=split.labels.device)
-    with _eval_mode(model):
-        for inputs, labels in eval_batches(data, share):
+    with eval_mode(model):
+        for inputs, labels in eval_batches(data, _share(split)):
             logits_BC = model(inputs)
             top = logits_BC.topk(min(5, data.classes), dim=1).indices
             hits = top == labels[:, None]
@@ -46,48 +46,89 @@ def evaluate(model: nn.Module, data: Dataset, split: Split) -> dict[str, float]:
     return {"top1": top1 / total, "top5": top5 / total, "loss": loss_sum / total}
 
 
-@torch.no_grad()
-def judge_samples(
-    model: nn.Module,
-    data: Dataset,
-    head: nn.Module,
-    division: DivisionConfig,
-    epoch: int,
-    seed: int,
-) -> pd.DataFrame:
-    """One row a training example, `tables.SAMPLES`: its loss, p(clean), weight, prediction.
+@dataclass(frozen=True)
+class Judgement:
+    """What a network thinks of each training example; the same on every process.
 
-    The division is made here, from the losses in evaluation mode.
+    Attributes:
+        losses_N: cross-entropy of the label, in nats, in evaluation mode.
+        predictions_N: the class with the highest probability.
+        weights_N: the meta model's weights in (0, 1), NaN without one.
     """
-    losses, predictions, weights = [], [], []
-    with _eval_mode(model):
-        for inputs, labels in eval_batches(data, data.train):
+
+    losses_N: NDArray[np.float64]
+    predictions_N: NDArray[np.int64]
+    weights_N: NDArray[np.float64]
+
+    def p_clean(self, division: DivisionConfig, seed: int) -> NDArray[np.float64]:
+        """`division.clean_probability` of the losses, NaN where they are not finite.
+
+        The first process computes it: others might round otherwise, and then train on
+        another division.
+        """
+        if not np.isfinite(self.losses_N).all():
+            return np.full(len(self.losses_N), np.nan)
+        shared = torch.zeros(len(self.losses_N), dtype=torch.float64)
+        if rank() == 0:
+            shared += torch.from_numpy(clean_probability(self.losses_N, division, seed))
+        sum_to_all(shared)
+        return shared.numpy()
+
+
+@torch.no_grad()
+def judge(model: nn.Module, data: Dataset, head: nn.Module) -> Judgement:
+    """The network's judgement of the whole training set, each process judging its share."""
+    rows = []
+    weighting = next((m for m in head.modules() if isinstance(m, LearnedWeights)), None)
+    with eval_mode(model):
+        for inputs, labels in eval_batches(data, _share(data.train)):
             logits_BC = model(inputs)
-            losses.append(F.cross_entropy(logits_BC, labels, reduction="none"))
-            predictions.append(logits_BC.argmax(dim=1))
-            if isinstance(head, LearnedWeights):
-                weights.append(head.weight_net(head.example_loss(logits_BC, labels)))
-    losses_N = torch.cat(losses)
-    weights_N = torch.cat(weights) if weights else torch.full_like(losses_N, float("nan"))
-    loss = _array(losses_N).astype(np.float64)
+            losses_B = F.cross_entropy(logits_BC, labels, reduction="none")
+            weights_B = torch.full_like(losses_B, float("nan"))
+            if weighting is not None:
+                weights_B = weighting.weight_net(weighting.example_loss(logits_BC, labels))
+            rows.append(torch.stack([losses_B, logits_BC.argmax(dim=1), weights_B]).double())
+    gathered_3N = torch.zeros(3, len(data.train), dtype=torch.float64)
+    if rows:
+        gathered_3N[:, rank() :: world_size()] = torch.cat(rows, dim=1).cpu()
+    sum_to_all(gathered_3N)
+    losses_N, predictions_N, weights_N = gathered_3N.numpy()
+    return Judgement(losses_N, predictions_N.astype(np.int64), weights_N)
+
+
+def samples_frame(
+    data: Dataset, found: Judgement, p_clean_N: NDArray[np.float64], epoch: int, network: int
+) -> pd.DataFrame:
+    """One row a training example, `tables.SAMPLES`."""
     return pd.DataFrame(
         {
             "epoch": epoch,
-            "id": _array(data.train.ids),
-            "label": _array(data.train.labels),
-            "true_label": _array(data.train.true_labels),
-            "prediction": _array(torch.cat(predictions)),
-            "loss": loss,
-            "p_clean": clean_probability(loss, division, seed)
-            if np.isfinite(loss).all()
-            else float("nan"),
-            "weight": _array(weights_N),
+            "network": network,
+            "id": data.train.ids.cpu().numpy(),
+            "label": data.train.labels.cpu().numpy(),
+            "true_label": data.train.true_labels.cpu().numpy(),
+            "prediction": found.predictions_N,
+            "loss": found.losses_N,
+            "p_clean": p_clean_N,
+            "weight": found.weights_N,
         }
     )
 
 
+def sum_to_all(tensor: Tensor) -> None:
+    """Replace a tensor on the CPU by its sum over all processes, through the GPU where the
+    processes meet there."""
+    if world_size() == 1:
+        return
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    moved = tensor.to(device)
+    all_reduce_sum_([moved])
+    tensor.copy_(moved)
+
+
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode for a while, then as it was."""
     was_training = model.training
     model.eval()
     try:
@@ -96,5 +137,7 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().numpy()
+def _share(split: Split) -> Split:
+    """Every n-th example, of n processes."""
+    mine = slice(rank(), None, world_size())
+    return replace(split, pixels=split.pixels[mine], labels=split.labels[mine])

@@ -7,11 +7,11 @@ trial) gets a report after each epoch and may stop there: the run can be resumed
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -20,28 +20,14 @@ from famus_ray.config.schema import Config
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.errors import Diverged, UserError, first_line
-from famus_ray.evaluation import evaluate, judge_samples
-from famus_ray.losses import begin_epoch
-from famus_ray.meta.collective import (
-    all_reduce_mean_,
-    all_reduce_sum_,
-    bytes_exchanged,
-    rank,
-    world_size,
-)
-from famus_ray.meta.step import TrainStep
-from famus_ray.methods import build_step
-from famus_ray.models.catalog import build_model
-from famus_ray.models.precision import in_bfloat16
-from famus_ray.optimiser import build_optimiser
-from famus_ray.randomness import epoch_seed
+from famus_ray.evaluation import evaluate
+from famus_ray.learner import new_learner
+from famus_ray.meta.collective import rank
+from famus_ray.procedure import OneNetwork, OnStep, Procedure
 from famus_ray.run_folder import RunFolder
-from famus_ray.schedule import learning_rate
-from famus_ray.tables import SAMPLES, write_table
+from famus_ray.two_networks import TwoNetworks
 
 __all__ = ["EpochReport", "OnStep", "TrainState", "check", "epochs", "pick_device", "start"]
-
-OnStep = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -61,28 +47,28 @@ class EpochReport:
 class TrainState:
     """All that changes while a run goes on."""
 
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    step: TrainStep
-    gate_noise: torch.Generator
+    procedure: Procedure
     epoch: int = 0
     best: float = -math.inf
     curves: list[tuple[int, str, float]] = field(default_factory=list)
+    samples: pd.DataFrame | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "epoch": self.epoch,
-            "best": self.best,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step.state_dict(),
-        }
+        return {"epoch": self.epoch, "best": self.best, **self.procedure.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch, self.best = state["epoch"], state["best"]
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step.load_state_dict(state["step"])
+        self.procedure.load_state_dict(state)
+
+    def keep_divisions(self, count: int) -> None:
+        """Move the procedure's new divisions into `samples`, which keeps the latest `count`."""
+        new, self.procedure.divisions = self.procedure.divisions, []
+        if not new:
+            return
+        frames = new if self.samples is None else [self.samples, *new]
+        samples = pd.concat(frames, ignore_index=True)
+        kept = samples["epoch"].isin(sorted(samples["epoch"].unique())[-count:])
+        self.samples = samples[kept].reset_index(drop=True)
 
 
 def epochs(
@@ -107,33 +93,42 @@ def epochs(
     """
     device = pick_device(config)
     data = (data or check(config)).to(device)
-    batches = EpochBatches(data, config)
-    state = start(config, data, device)
+    state = TrainState(start(config, data, device))
     if folder.last.is_file():
         folder.check_same(config)
         state.load_state_dict(load_checkpoint(folder.last, device))
         state.curves = folder.read_curves(up_to_epoch=state.epoch)
+        state.samples = folder.read_samples(up_to_epoch=state.epoch)
     elif rank() == 0:
         folder.begin(config, data)
-    while state.epoch < config.schedule.epochs:
-        metrics = _train_epoch(config, state, batches, on_step)
-        metrics |= _evaluate_all(state.model, data)
+    last = config.schedule.epochs
+    while state.epoch < last:
+        try:
+            metrics = state.procedure.train_epoch(state.epoch, on_step)
+            metrics |= _evaluate_all(state.procedure.predictor, data)
+            _check_finite(state.epoch + 1, metrics)
+        except Diverged as error:
+            raise Diverged(
+                f"{error}; the last good state is in {folder.last}; a lower optimiser.lr or "
+                "meta.lr may help"
+            ) from error
         state.epoch += 1
         state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
-        for name, value in metrics.items():
-            if name.endswith("/loss") and not math.isfinite(value):
-                raise Diverged(
-                    f"epoch {state.epoch}: {name} is {value}; the last good state is in "
-                    f"{folder.last}; a lower optimiser.lr or meta.lr may help"
-                )
+        state.keep_divisions(config.division.keep)
         if rank() == 0:
             _save(config, state, folder, metrics)
         yield EpochReport(state.epoch, metrics)
-    if rank() == 0 and not folder.samples.is_file():
-        rows = judge_samples(
-            state.model, data, state.step.head, config.division, state.epoch, config.run.seed
-        )
-        write_table(folder.samples, SAMPLES, rows)
+    if state.samples is None or state.samples["epoch"].max() < last:
+        state.procedure.divide(last)
+        state.keep_divisions(config.division.keep)
+        if rank() == 0 and state.samples is not None:
+            folder.write_samples(state.samples)
+
+
+def _check_finite(epoch: int, metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        if name.endswith("/loss") and not math.isfinite(value):
+            raise Diverged(f"epoch {epoch}: {name} is {value}")
 
 
 def check(config: Config) -> Dataset:
@@ -145,7 +140,7 @@ def check(config: Config) -> Dataset:
             "select the best epoch on; raise it, or set run.select=test as papers do"
         )
     batches = EpochBatches(data, config)
-    model = start(config, data, torch.device("cpu")).model.train()
+    model = new_learner(config, data, torch.device("cpu")).model.train()
     ((inputs, _), _) = next(batches.epoch(0, with_meta=False))
     shape = "x".join(map(str, inputs.shape[1:]))
     try:
@@ -173,59 +168,10 @@ def pick_device(config: Config) -> torch.device:
     return torch.device("cpu")
 
 
-def start(config: Config, data: Dataset, device: torch.device) -> TrainState:
+def start(config: Config, data: Dataset, device: torch.device) -> Procedure:
     """A run before its first step: everything freshly initialised from the seed."""
-    torch.manual_seed(epoch_seed(config.run.seed, "weights", 0))
-    model = build_model(config.model, data.classes, data.channels).to(device)
-    on_gpu = device.type == "cuda"
-    if on_gpu if config.run.channels_last is None else config.run.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if config.run.precision == "bfloat16":
-        model = in_bfloat16(model)
-    gate_noise = torch.Generator(device)
-    return TrainState(
-        model=model,
-        optimiser=build_optimiser(model, config.optimiser),
-        step=build_step(config, model, gate_noise),
-        gate_noise=gate_noise,
-    )
-
-
-def _train_epoch(
-    config: Config, state: TrainState, batches: EpochBatches, on_step: OnStep
-) -> dict[str, float]:
-    """One pass over the training set; the means of what its steps measured."""
-    epoch, seed = state.epoch, config.run.seed
-    torch.manual_seed(epoch_seed(seed, f"network/{rank()}", epoch))
-    state.gate_noise.manual_seed(epoch_seed(seed, "gates", epoch))
-    rate = learning_rate(config.optimiser.lr, config.schedule, epoch)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    state.model.train()
-    begin_epoch(state.step.head, epoch, batches.data.train.labels, batches.data.classes)
-    sums: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
-    began, sent = time.perf_counter(), bytes_exchanged()
-    pairs = batches.epoch(epoch, with_meta=state.step.needs_meta_batch)
-    for i, (train, meta) in enumerate(pairs, start=1):
-        for name, value in state.step(state.model, state.optimiser, train, meta).items():
-            sums[name] = sums.get(name, 0) + value
-            counts[name] = counts.get(name, 0) + 1
-        on_step(epoch + 1, i, batches.steps)
-    _average_statistics(state.model)
-    shares = {name: total for name, total in sums.items() if name.endswith("/loss")}
-    all_reduce_sum_(list(shares.values()))
-    metrics = {name: float(total) / counts[name] for name, total in sums.items()}
-    seconds = (time.perf_counter() - began) / batches.steps
-    metrics |= {"train/lr": rate, "time/step": seconds}
-    if world_size() > 1:
-        metrics["communication/bytes"] = (bytes_exchanged() - sent) / batches.steps
-    return metrics
-
-
-def _average_statistics(model: nn.Module) -> None:
-    """Give every process the mean of the running statistics: each saw its own rows only."""
-    all_reduce_mean_([b for b in model.buffers() if b.is_floating_point()])
+    build = TwoNetworks if config.has_two_networks else OneNetwork
+    return build(config, data, device)
 
 
 def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
@@ -245,7 +191,11 @@ def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[st
     state.best = max(chosen, state.best)
     last_epoch = state.epoch == config.schedule.epochs
     if improved:
-        save_checkpoint(folder.best, {"epoch": state.epoch, "model": state.model.state_dict()})
+        first, *peers = (learner.model.state_dict() for learner in state.procedure.learners)
+        peer = {"peer": peers[0]} if peers else {}
+        save_checkpoint(folder.best, {"epoch": state.epoch, "model": first, **peer})
     folder.write_curves(state.curves)
     if last_epoch or state.epoch % config.run.checkpoint_every == 0:
+        if state.samples is not None:
+            folder.write_samples(state.samples)
         save_checkpoint(folder.last, state.state_dict())

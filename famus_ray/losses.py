@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from famus_ray.config.schema import LossConfig, ModelConfig
+from famus_ray.config.schema import Config, LossConfig, ModelConfig
 from famus_ray.meta.collective import global_sum
+from famus_ray.mixmatch import MixedLoss
 
-__all__ = ["ClassLoss", "MeanClassLoss", "begin_epoch", "class_loss"]
+__all__ = ["ClassLoss", "MeanClassLoss", "begin_epoch", "class_loss", "example_loss"]
 
 
 class ClassLoss(nn.Module):
@@ -75,6 +76,11 @@ class MeanClassLoss(nn.Module):
         total = global_sum(self.example_loss.example_weights(targets).sum())
         loss: Tensor = self.example_loss(logits_BC, targets).sum() / total
         return loss
+
+
+def example_loss(config: Config) -> nn.Module | None:
+    """The loss of one example under a config, None where it is plain cross-entropy."""
+    return MixedLoss() if config.has_two_networks else class_loss(config.loss, config.model)
 
 
 def class_loss(loss: LossConfig, model: ModelConfig) -> ClassLoss | None:

@@ -4,7 +4,7 @@
     manifest.json     versions, git commit, seeds, hardware, data fingerprint
     labels.parquet    the labels that training saw, and the true ones
     curves.parquet    epoch, metric, value
-    samples.parquet   each training example at the end
+    samples.parquet   each training example at each division, and at the end
     checkpoints/      last.pt to go on from, best.pt with the selected weights
 
 Nothing else is needed to read a run, and the folder can be moved.
@@ -33,7 +33,7 @@ from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset
 from famus_ray.errors import UserError
 from famus_ray.files import write_json, write_text
-from famus_ray.tables import CURVES, LABELS, read_table, write_table
+from famus_ray.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 
 __all__ = ["RunFolder", "config_text", "new_run_path", "runs_root"]
 
@@ -102,6 +102,18 @@ class RunFolder:
         frame = read_table(self.curves, CURVES)
         kept = frame[frame["epoch"] <= up_to_epoch]
         return [(int(e), str(m), float(v)) for e, m, v in kept.itertuples(index=False)]
+
+    def write_samples(self, samples: pd.DataFrame) -> None:
+        """Replace the divisions."""
+        write_table(self.samples, SAMPLES, samples)
+
+    def read_samples(self, up_to_epoch: int) -> pd.DataFrame | None:
+        """The divisions of the epochs up to the given one; None where there are none yet."""
+        if not self.samples.is_file():
+            return None
+        frame = read_table(self.samples, SAMPLES)
+        kept = frame[frame["epoch"] <= up_to_epoch]
+        return kept.reset_index(drop=True) if len(kept) else None
 
 
 def new_run_path(config: Config, *, resume: bool = False) -> Path:

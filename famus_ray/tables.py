@@ -50,9 +50,10 @@ LABELS = Table(
 )
 SAMPLES = Table(
     "samples",
-    1,
+    2,  # 1 had no column `network`: there was one
     {
         "epoch": ("int32", "epochs", "completed epochs when the division was made"),
+        "network": ("int32", "", "the network that judged: 0, or 1 for the second of two"),
         "id": ("int64", "", "the example's place in the data set's training order"),
         "label": ("int64", "", "the label that training sees"),
         "true_label": ("int64", "", "the label before corruption, -1 where unknown"),

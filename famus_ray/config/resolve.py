@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import Config, LossConfig
 from famus_ray.errors import UserError
 
 __all__ = [
@@ -34,6 +34,9 @@ MAIN_FIELD = {
     "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
     "loss": "kind",
 }  # fmt: skip
+
+
+_META_SET = ("famus", "mwnet", "l2rw", "mlc")  # methods that learn from a meta set
 
 
 @dataclass(frozen=True)
@@ -220,12 +223,20 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[tupl
         )
     if config.noise.kind == "file" and config.noise.file is None:
         yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
-    learns = config.method.name not in ("ce", "mixup")
-    if learns and config.meta.source == "set" and config.data.meta_per_class == 0:
+    if config.meta.source == "pseudo_clean" and config.method.name not in _META_SET:
+        yield (
+            "meta.source",
+            f"meta.source = pseudo_clean: is for {', '.join(_META_SET)}, "
+            f"not for method {config.method.name}",
+        )
+    if config.has_two_networks and config.loss != LossConfig():
+        yield ("loss.kind", "loss: the pipeline of two networks has losses of its own")
+    needs_clean = config.method.name in _META_SET and config.meta.source == "set"
+    if needs_clean and config.data.meta_per_class == 0:
         yield (
             "data.meta_per_class",
             f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
-            "try 10",
+            "try 10, or meta.source = pseudo_clean",
         )
     if config.method.name == "l2rw" and config.meta.source == "batch":
         yield (

@@ -17,6 +17,7 @@ __all__ = [
     "ModelConfig",
     "NoiseConfig",
     "OptimiserConfig",
+    "PipelineConfig",
     "RunConfig",
     "ScaleConfig",
     "ScheduleConfig",
@@ -148,12 +149,26 @@ class LossConfig(_Section):
 class MethodConfig(_Section):
     """The training method."""
 
-    name: Literal["ce", "mixup", "l2rw", "mwnet", "mlc", "famus"] = "famus"
+    name: Literal[
+        "ce", "mixup", "l2rw", "mwnet", "mlc", "famus", "mentormix", "dividemix", "clidmu"
+    ] = "famus"
     """ce: plain cross-entropy; mixup: convex pairs of examples; l2rw: a weight an example, from
     scratch at each step; mwnet: learned weights, all layers; mlc: learned label
-    transition matrix; famus: learned weights, gated layers."""
+    transition matrix; famus: learned weights, gated layers; mentormix: mixup led by a curriculum
+    of losses; dividemix: two networks divide the data for each other, no weights; clidmu: learned
+    weights, meta loss without labels."""
     mixup_alpha: Float = Field(1.0, gt=0)
-    """Parameter of mixup's Beta(alpha, alpha)."""
+    """Parameter of Beta(alpha, alpha) in mixup and mentormix."""
+    percentile: Float = Field(0.7, gt=0, le=1)
+    """mentormix: the share of a batch with the lowest losses that the curriculum trusts."""
+    percentile_decay: Float = Field(0.9, ge=0, lt=1)
+    """mentormix: decay of the moving average of that loss percentile."""
+    partner_temperature: Float = Field(1.0, gt=0)
+    """mentormix: temperature T of the draw of partners, softmax(v / T)."""
+    burn_in: Int = Field(0, ge=0)
+    """mentormix: steps in which every example is trusted."""
+    graph_temperature: Float = Field(0.5, gt=0)
+    """clidmu: temperature of the softmax over similarities."""
 
 
 class MetaConfig(_Section):
@@ -176,9 +191,11 @@ class MetaConfig(_Section):
     finite_difference: two more forwards, approximate."""
     interval: Int = Field(1, ge=1)
     """Steps from one update of the meta model and the gates to the next."""
-    source: Literal["set", "batch"] = "set"
-    """What judges the virtual step: the clean meta set, or one half of each training batch, by
-    its rows of lowest loss, for a step that the other half takes (no clean examples needed)."""
+    source: Literal["set", "batch", "pseudo_clean"] = "set"
+    """What judges the virtual step. set: the clean meta set; batch: one half of each training
+    batch, by its rows of lowest loss, for a step that the other half takes; pseudo_clean: what
+    the other of two networks takes for clean (section pipeline). The last two need no clean
+    examples."""
     clean_share: Float = Field(0.5, gt=0, le=1)
     """Share of the judging rows of a batch, those of lowest loss, that is taken as clean."""
     scope: Literal["all", "tail"] = "all"
@@ -245,14 +262,43 @@ class ScheduleConfig(_Section):
 
 
 class DivisionConfig(_Section):
-    """The two-component mixture over training losses that gives each label p(clean)."""
+    """Which labels are clean, told from the training losses."""
 
+    kind: Literal["gaussian", "beta", "agreement"] = "gaussian"
+    """gaussian, beta: a mixture of two over the losses; agreement: the network's probability of
+    the label."""
     max_iter: Int = Field(10, ge=1)
     """Iterations of expectation-maximisation."""
     tol: Float = Field(1e-2, gt=0)
-    """Gain in likelihood under which it stops."""
+    """gaussian: gain in likelihood under which it stops."""
     reg_covar: Float = Field(5e-4, ge=0)
-    """Added to the variances."""
+    """gaussian: added to the variances."""
+    p_threshold: Float = Field(0.5, ge=0, lt=1)
+    """Examples with a higher p(clean) keep their label (labelled, in DivideMix's words)."""
+    meta_threshold: Float = Field(0.8, ge=0, lt=1)
+    """Examples with a higher p(clean) are the pseudo-clean meta set."""
+    keep: Int = Field(5, ge=1)
+    """Divisions that samples.parquet holds, the latest ones."""
+
+
+class PipelineConfig(_Section):
+    """Training without clean data: dividemix, and any method with meta.source: pseudo_clean."""
+
+    warmup: Int = Field(10, ge=1)
+    """Epochs of cross-entropy on all data before the first division."""
+    warmup_penalty: bool = False
+    """Penalise confident predictions in the warm-up, as DivideMix does for asymmetric noise."""
+    temperature: Float = Field(0.5, gt=0)
+    """T that sharpens refined and guessed labels."""
+    alpha: Float = Field(4.0, gt=0)
+    """Parameter of MixMatch's Beta(alpha, alpha)."""
+    lambda_u: Float = Field(25.0, ge=0)
+    """Weight of the unlabelled examples' squared error, after the ramp-up."""
+    rampup: Int = Field(16, ge=0)
+    """Epochs after the warm-up in which it rises from 0."""
+    prior_penalty: Float = Field(1.0, ge=0)
+    """Weight of the divergence of the mean prediction from a uniform prior; with
+    meta.fidelity: released it joins the meta loss as well."""
 
 
 class RunConfig(_Section):
@@ -324,6 +370,12 @@ class Config(_Section):
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     division: DivisionConfig = DivisionConfig()
+    pipeline: PipelineConfig = PipelineConfig()
     run: RunConfig = RunConfig()
     scale: ScaleConfig = ScaleConfig()
     study: StudyConfig = StudyConfig()
+
+    @property
+    def has_two_networks(self) -> bool:
+        """Whether two networks divide the training set for each other."""
+        return self.method.name == "dividemix" or self.meta.source == "pseudo_clean"

@@ -26,7 +26,7 @@ class Views:
     left: Tensor
     mirrored: Tensor
 
-    def __getitem__(self, rows: slice) -> Views:
+    def __getitem__(self, rows: slice | Tensor) -> Views:
         return Views(self.top[rows], self.left[rows], self.mirrored[rows])
 
 

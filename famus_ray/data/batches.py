@@ -21,7 +21,7 @@ from famus_ray.errors import UserError
 from famus_ray.meta.collective import rank, world_size
 from famus_ray.randomness import epoch_generator
 
-__all__ = ["Batch", "EpochBatches", "draw", "eval_batches", "look_up", "on_disk"]
+__all__ = ["Batch", "EpochBatches", "draw", "eval_batches", "look_up", "on_disk", "rounds"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -35,12 +35,16 @@ class EpochBatches:
     The training set is reshuffled each epoch and its incomplete last batch left out; the meta
     set goes round as often as the epoch needs.
 
+    Args:
+        network: which of several networks is trained; each sees an order of its own.
+
     Raises:
         UserError: the batch is larger than the training set.
     """
 
-    def __init__(self, data: Dataset, config: Config) -> None:
+    def __init__(self, data: Dataset, config: Config, network: int = 0) -> None:
         self.data = data
+        self.network = network
         self.config = config
         self.steps = len(data.train) // config.run.batch_size
         if self.steps == 0:
@@ -66,10 +70,12 @@ class EpochBatches:
         yield from zip(train, meta, strict=True)
 
     def _stream(self, split: Split, size: int, purpose: str, epoch: int) -> Iterator[Batch]:
+        if self.network:
+            purpose = f"{purpose}/{self.network}"
         generator = epoch_generator(self.config.run.seed, purpose, epoch)
         local = size // world_size()
         rows = slice(rank() * local, (rank() + 1) * local)
-        order = _rounds(len(split), self.steps * size, generator)
+        order = rounds(len(split), self.steps * size, generator)
         data = self.config.data
 
         def loads() -> Iterator[Callable[[], Batch]]:
@@ -118,7 +124,7 @@ def look_up(
     return augment(split.pixels[index], views, data.crop_padding), labels
 
 
-def _rounds(count: int, wanted: int, generator: torch.Generator) -> Tensor:
+def rounds(count: int, wanted: int, generator: torch.Generator) -> Tensor:
     """Indices (wanted,) from as many shuffled passes over `count` examples as it takes."""
     passes = -(-wanted // count)
     return torch.cat([torch.randperm(count, generator=generator) for _ in range(passes)])[:wanted]

@@ -41,7 +41,7 @@ class FileViews:
 
     numbers: Tensor
 
-    def __getitem__(self, rows: slice) -> FileViews:
+    def __getitem__(self, rows: slice | Tensor) -> FileViews:
         return FileViews(self.numbers[rows])
 
 

@@ -37,6 +37,7 @@ __all__ = [
 
 
 ExampleLoss = Callable[[Tensor, Tensor], Tensor]
+_cross_entropy: ExampleLoss = partial(F.cross_entropy, reduction="none")
 
 
 @runtime_checkable
@@ -91,8 +92,7 @@ class LearnedWeights(nn.Module):
     ) -> None:
         super().__init__()
         self.weight_net = WeightNet() if weight_net is None else weight_net
-        plain: ExampleLoss = partial(F.cross_entropy, reduction="none")
-        self.example_loss = plain if example_loss is None else example_loss
+        self.example_loss = example_loss or _cross_entropy
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         losses_B = self.example_loss(logits_BC, targets)
@@ -114,13 +114,14 @@ class ExampleWeights(nn.Module):
     vanishes = True
     per_example = True
 
-    def __init__(self, like: Tensor) -> None:
+    def __init__(self, like: Tensor, example_loss: ExampleLoss | None = None) -> None:
         """`like` gives dtype and device; its first dimension is the number of examples."""
         super().__init__()
         self.eps_B = nn.Parameter(like.new_zeros(like.shape[0]))
+        self.example_loss = example_loss or _cross_entropy
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
-        return torch.dot(self.eps_B, F.cross_entropy(logits_BC, targets, reduction="none"))
+        return torch.dot(self.eps_B, self.example_loss(logits_BC, targets))
 
 
 class TransitionMatrix(nn.Module):
@@ -130,15 +131,20 @@ class TransitionMatrix(nn.Module):
     the identity: `stays` of each column on the diagonal, the rest spread evenly.
     """
 
-    def __init__(self, classes: int, stays: float = 0.9) -> None:
+    def __init__(
+        self, classes: int, stays: float = 0.9, example_loss: ExampleLoss | None = None
+    ) -> None:
         super().__init__()
+        self.example_loss = example_loss or _cross_entropy
         others = (1 - stays) / (classes - 1)
         self.matrix_CC = nn.Parameter(torch.full((classes, classes), others).fill_diagonal_(stays))
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         labels_BC = torch.softmax(logits_BC, dim=1) @ self.matrix_CC.T
         tiny = torch.finfo(labels_BC.dtype).tiny
-        return F.nll_loss(labels_BC.clamp_min(tiny).log(), targets) / world_size()
+        # Logarithms of probabilities are logits of these probabilities.
+        losses_B = self.example_loss(labels_BC.clamp_min(tiny).log(), targets)
+        return losses_B.mean() / world_size()
 
     @torch.no_grad()
     def project(self) -> None:

@@ -12,8 +12,16 @@ from torch import Tensor, nn
 
 from famus_ray.meta.collective import all_reduce_mean_, alone, backward_summed, world_size
 from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
-from famus_ray.meta.gradient import Batch, CrossFit, Engine, MetaGradient, Scope, meta_gradient
-from famus_ray.meta.heads import Projected
+from famus_ray.meta.gradient import (
+    Batch,
+    CrossFit,
+    Engine,
+    MetaGradient,
+    MetaLoss,
+    Scope,
+    meta_gradient,
+)
+from famus_ray.meta.heads import Projected, mean_cross_entropy
 from famus_ray.meta.phases import phase
 from famus_ray.models.layer_groups import LayerGroups
 
@@ -81,6 +89,7 @@ class MetaStep:
         cross_fit: takes the meta set from the train batch itself.
         parallel: `exact` looks ahead on the batch of all processes together, and equals one
             process; `local` on each process's own, and averages what they found.
+        meta_loss: loss of the meta batch, this process's share of the whole.
         interval: theta and gates are updated at every so many steps, beginning with the first.
         taken: steps taken so far.
     """
@@ -99,6 +108,7 @@ class MetaStep:
     fidelity: Fidelity = "paper"
     cross_fit: CrossFit | None = None
     parallel: Parallel = "exact"
+    meta_loss: MetaLoss = mean_cross_entropy
     interval: int = 1
     taken: int = 0
 
@@ -156,6 +166,7 @@ class MetaStep:
                 lookahead_lr=rate,
                 groups=self.groups,
                 gates=self.gates,
+                meta_loss=self.meta_loss,
                 last_layer_weight=self.last_layer_weight,
                 match_spread=self.fidelity == "released",
                 scope=self.scope,

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
-from famus_ray.meta.step import TrainStep
-from famus_ray.methods import ce, famus, l2rw, mixup, mlc, mwnet
+from famus_ray.meta.step import MetaStep, TrainStep
+from famus_ray.methods import ce, dividemix, famus, l2rw, mixup, mlc, mwnet
+from famus_ray.mixmatch import MixedHead, PriorMetaLoss
 
 __all__ = ["METHODS", "build_step"]
 
@@ -29,9 +30,16 @@ METHODS: dict[str, Builder] = {
     "mwnet": mwnet.build,
     "mlc": mlc.build,
     "famus": famus.build,
+    "dividemix": dividemix.build,
 }
 
 
 def build_step(config: Config, model: nn.Module, gate_noise: torch.Generator) -> TrainStep:
     """The step of `config.method`, its meta model on the network's device."""
-    return METHODS[config.method.name](config, model, gate_noise)
+    step = METHODS[config.method.name](config, model, gate_noise)
+    if config.has_two_networks:
+        prior = config.pipeline.prior_penalty
+        step.head = MixedHead(step.head, prior)
+        if isinstance(step, MetaStep) and config.meta.fidelity == "released":
+            step.meta_loss = PriorMetaLoss(prior)
+    return step

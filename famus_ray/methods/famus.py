@@ -7,7 +7,7 @@ from torch import nn
 
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
-from famus_ray.losses import class_loss
+from famus_ray.losses import example_loss
 from famus_ray.meta.gates import FixedGates, GateSampler, LearnedGates, RandomGates
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods.mwnet import judging_rows, weight_head
@@ -24,7 +24,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     """
     meta = config.meta
     groups = _groups(config, model)
-    loss = class_loss(config.loss, config.model)
+    loss = example_loss(config)
     head, optimiser = weight_head(meta, next(model.parameters()).device, loss)
     gates = _gates(config, model, groups, gate_noise)
     gates_optimiser = None

@@ -7,13 +7,13 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config
+from famus_ray.losses import example_loss
 from famus_ray.meta.collective import alone, global_sum, world_size
 from famus_ray.meta.gradient import Batch, Engine, meta_gradient
-from famus_ray.meta.heads import ExampleWeights, MeanCrossEntropy
+from famus_ray.meta.heads import ExampleWeights
 from famus_ray.meta.step import Parallel, descend
 
 __all__ = ["build", "positive_weights"]
@@ -22,7 +22,22 @@ __all__ = ["build", "positive_weights"]
 def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> L2RWStep:
     """The step of L2RW; it keeps nothing from one step to the next."""
     del model, gate_noise
-    return L2RWStep(config.meta.engine, config.meta.lookahead_lr, config.meta.parallel)
+    return L2RWStep(
+        config.meta.engine, config.meta.lookahead_lr, config.meta.parallel, example_loss(config)
+    )
+
+
+class GivenWeights(nn.Module):
+    """sum_i w_i * loss_i with weights that are set before each call."""
+
+    def __init__(self, example_loss: nn.Module | None) -> None:
+        super().__init__()
+        self.example_loss = example_loss or nn.CrossEntropyLoss(reduction="none")
+        self.weights_B: Tensor | None = None
+
+    def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        assert self.weights_B is not None, "weights are set first"
+        return torch.dot(self.weights_B, self.example_loss(logits_BC, targets))
 
 
 class L2RWStep:
@@ -34,9 +49,14 @@ class L2RWStep:
     needs_meta_batch = True
 
     def __init__(
-        self, engine: Engine, lookahead_lr: float | None, parallel: Parallel = "exact"
+        self,
+        engine: Engine,
+        lookahead_lr: float | None,
+        parallel: Parallel = "exact",
+        example_loss: nn.Module | None = None,
     ) -> None:
-        self.head: nn.Module = MeanCrossEntropy()
+        self.weighting = GivenWeights(example_loss)
+        self.head: nn.Module = self.weighting
         self.engine: Engine = engine
         self.lookahead_lr = lookahead_lr
         self.parallel: Parallel = parallel
@@ -46,14 +66,14 @@ class L2RWStep:
     ) -> dict[str, Tensor]:
         assert meta is not None, "the loop gives a meta batch to every step that needs one"
         inputs, targets = train
-        head = ExampleWeights(inputs)
+        head = ExampleWeights(inputs, self.weighting.example_loss)
         rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
         with alone() if self.parallel == "local" else nullcontext():
             found = meta_gradient(model, head, train, meta, lookahead_lr=rate, engine=self.engine)
         meta_loss = found.meta_loss / (world_size() if self.parallel == "local" else 1)
         weights_B = positive_weights(found.head_grads["eps_B"])
-        losses_B = F.cross_entropy(found.logits_BC, targets, reduction="none")
-        loss = descend(model, optimiser, torch.dot(weights_B, losses_B))
+        self.weighting.weights_B = weights_B
+        loss = descend(model, optimiser, self.head(found.logits_BC, targets))
         used = (weights_B > 0).to(loss.dtype).mean()
         return {"train/loss": loss, "meta/loss": meta_loss, "weights/positive": used}
 

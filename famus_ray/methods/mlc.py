@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
+from famus_ray.losses import example_loss
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import TransitionMatrix
 from famus_ray.meta.step import MetaStep
@@ -20,7 +21,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     del gate_noise
     first = next(model.parameters())
     classes = list(model.parameters())[-1].shape[0]  # the classifier's bias
-    head = TransitionMatrix(classes).to(first.device)
+    head = TransitionMatrix(classes, example_loss=example_loss(config)).to(first.device)
     groups = layer_groups(model, "stage", "all")
     return MetaStep(
         head=head,

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config, MetaConfig
-from famus_ray.losses import ClassLoss, class_loss
+from famus_ray.losses import example_loss
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import LearnedWeights, WeightNet
@@ -21,7 +21,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     del gate_noise
     first = next(model.parameters())
     groups = layer_groups(model, "stage", "all")
-    loss = class_loss(config.loss, config.model)
+    loss = example_loss(config)
     head, optimiser = weight_head(config.meta, first.device, loss)
     return MetaStep(
         head=head,
@@ -37,7 +37,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
 
 
 def weight_head(
-    meta: MetaConfig, device: torch.device, loss: ClassLoss | None = None
+    meta: MetaConfig, device: torch.device, loss: nn.Module | None = None
 ) -> tuple[LearnedWeights, torch.optim.Optimizer]:
     """The weight net Psi in its head, and the Adam that trains it."""
     head = LearnedWeights(WeightNet(meta.hidden), loss).to(device)

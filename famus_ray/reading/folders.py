@@ -93,12 +93,16 @@ def load_curves(folder: str | Path) -> pd.DataFrame:
 
 
 def load_samples(run: str | Path) -> pd.DataFrame:
-    """One row a training example: loss, p_clean, weight, prediction, label (`tables.SAMPLES`).
+    """One row a training example, division and network: loss, p_clean, weight, prediction, label
+    (`tables.SAMPLES`). The last division has the highest `epoch`.
 
     Raises:
         UserError: the run has not finished.
     """
-    return read_table(find_folder(run) / "samples.parquet", SAMPLES)
+    frame = read_table(find_folder(run) / "samples.parquet", SAMPLES)
+    if "network" not in frame:
+        frame.insert(1, "network", 0)
+    return frame
 
 
 def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:

@@ -87,6 +87,7 @@ def _run(path: Path) -> dict[str, Any]:
     samples = load_samples(path) if (path / "samples.parquet").is_file() else None
     histograms = []
     if samples is not None:
+        samples = samples[samples["epoch"] == samples["epoch"].max()]  # the last division
         samples = samples[samples["true_label"] >= 0]
     if samples is not None and (samples["label"] != samples["true_label"]).any():
         columns = [c for c in ("p_clean", "weight") if samples[c].notna().any()]

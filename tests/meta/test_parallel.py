@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from famus_ray.config import resolve
 from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import load_dataset
-from famus_ray.loop import TrainState, start
+from famus_ray.learner import Learner, new_learner
 from famus_ray.meta.collective import all_reduce_sum_, bytes_exchanged, global_sum
 
 STEPS = 10
@@ -26,7 +26,7 @@ def ten_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
     )  # fmt: skip
     config = resolve("digits", settings).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    state = start(config, data, torch.device("cpu"))
+    state = new_learner(config, data, torch.device("cpu"))
     state.gate_noise.manual_seed(0)
     state.model.train()
     pairs = EpochBatches(data, config).epoch(0, with_meta=state.step.needs_meta_batch)
@@ -39,12 +39,12 @@ def ten_steps(method: str, *overrides: str) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in found.items()}
 
 
-def first_batches(*overrides: str) -> tuple[TrainState, Batch, Batch]:
+def first_batches(*overrides: str) -> tuple[Learner, Batch, Batch]:
     """A run of MW-Net before its first step, and this process's rows for it."""
     settings = ("method=mwnet", "model.norm=group", "model.widths=[8,8,16]", *overrides)
     config = resolve("digits", settings).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    state = start(config, data, torch.device("cpu"))
+    state = new_learner(config, data, torch.device("cpu"))
     state.model.train()
     train, meta = next(EpochBatches(data, config).epoch(0, with_meta=True))
     assert meta is not None

@@ -10,18 +10,18 @@ from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import UserError
 from famus_ray.evaluation import evaluate
-from famus_ray.loop import TrainState, start
+from famus_ray.learner import Learner, new_learner
 from famus_ray.meta import mean_cross_entropy
 from famus_ray.methods.l2rw import positive_weights
 from famus_ray.models.layer_groups import layer_groups
 
 
-def steps(count: int, *overrides: str) -> tuple[TrainState, list[dict[str, float]]]:
+def steps(count: int, *overrides: str) -> tuple[Learner, list[dict[str, float]]]:
     """A run after so many steps, as many epochs as it takes, and what each step measured."""
     settings = ("model.widths=[4,6,8]", "run.batch_size=32", *overrides)
     config = resolve("digits", settings).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    state = start(config, data, torch.device("cpu"))
+    state = new_learner(config, data, torch.device("cpu"))
     state.gate_noise.manual_seed(0)
     state.model.train()
     measured = []
@@ -53,7 +53,7 @@ def test_ce_is_plain_sgd():
     state, measured = steps(3, "method=ce")
     config = resolve("digits", ("model.widths=[4,6,8]", "run.batch_size=32", "method=ce")).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    twin = start(config, data, torch.device("cpu"))
+    twin = new_learner(config, data, torch.device("cpu"))
     twin.model.train()
     pairs = EpochBatches(data, config).epoch(0, with_meta=False)
     for ((inputs, labels), _), mine in zip(pairs, measured, strict=False):
