@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from famus_ray.api import train, tune
     from famus_ray.errors import UserError
     from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
+    from famus_ray.reading.labels import load_labels
 
 __version__ = "0.1.0"
 __all__ = [
     "UserError",
     "load_curves",
+    "load_labels",
     "load_samples",
     "load_trials",
     "summarise",
@@ -24,6 +26,7 @@ __all__ = [
 _HOME = {
     "UserError": "famus_ray.errors",
     "load_curves": "famus_ray.reading.folders",
+    "load_labels": "famus_ray.reading.labels",
     "load_samples": "famus_ray.reading.folders",
     "load_trials": "famus_ray.reading.folders",
     "summarise": "famus_ray.reading.folders",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli import read, run, study
+from famus_ray.cli import labels, read, run, study
 from famus_ray.cli.bench import bench_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.demo, run.train, study.tune, study.trials, read.report):
+for command in (run.demo, run.train, study.tune, study.trials, read.report, labels.labels):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(presets_app, name="presets")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "interruptible",
+    "print_frame",
     "print_table",
     "say",
     "show_config",
@@ -32,6 +33,7 @@ __all__ = [
     "show_space",
     "show_study",
     "show_trials",
+    "write_frame",
 ]
 
 
@@ -115,7 +117,7 @@ def show_study(path: Path, as_json: bool) -> None:
 def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
     """The trials on screen, as JSON, or in a CSV or Parquet file."""
     if to is not None:
-        _write_frame(trials, to)
+        write_frame(trials, to)
         print(to)
     elif as_json:
         print(trials.to_json(orient="records", date_format="iso"))
@@ -158,7 +160,14 @@ def show_demo(result: DemoResult, as_json: bool) -> None:
     )
 
 
-def _write_frame(frame: pd.DataFrame, to: Path) -> None:
+def print_frame(frame: pd.DataFrame) -> None:
+    """A table on screen."""
+    rows = frame.astype(object).to_numpy().tolist()
+    print_table([str(c) for c in frame], [[_short(value) for value in row] for row in rows])
+
+
+def write_frame(frame: pd.DataFrame, to: Path) -> None:
+    """Write a CSV or Parquet file, whole."""
     from famus_ray.files import replaced
 
     if to.suffix not in (".csv", ".parquet"):

@@ -77,8 +77,8 @@ class ImageFiles:
     def to(self, device: torch.device) -> ImageFiles:
         return replace(self, device=device)
 
-    def __getitem__(self, rows: slice) -> ImageFiles:
-        places = np.arange(len(self))[rows]
+    def __getitem__(self, rows: slice | Tensor) -> ImageFiles:
+        places = np.arange(len(self))[rows.numpy() if isinstance(rows, Tensor) else rows]
         return replace(self, paths=self.paths[places])
 
     def read_all(self) -> Tensor:

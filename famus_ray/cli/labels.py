@@ -1,0 +1,91 @@
+"""The command that ranks labels by how probably they are wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from famus_ray.cli.options import AsJson, Name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["labels"]
+
+
+def labels(
+    name: Name,
+    to: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .html file.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Examples on screen; pictures in HTML.")] = 20,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Measure against the known corruption, next to cleanlab; trains 5 networks.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank a run's training examples by how probably their label is wrong, with a suggestion."""
+    from famus_ray.reading.folders import find_folder
+    from famus_ray.reading.labels import load_labels
+
+    ranked = load_labels(name)
+    if compare:
+        _compare(find_folder(name), ranked, as_json)
+    elif to is not None and to.suffix == ".html":
+        _write_page(find_folder(name), ranked, to, top)
+        print(to)
+    elif to is not None:
+        from famus_ray.cli.output import write_frame
+
+        write_frame(ranked, to)
+        print(to)
+    elif as_json:
+        print(ranked.to_json(orient="records"))
+    else:
+        from famus_ray.cli.output import print_frame
+
+        print_frame(ranked.head(top))
+        issues = int(ranked["is_label_issue"].sum())
+        print(
+            f"{issues} of {len(ranked)} labels are more probably wrong than right\n"
+            f"next: famus-ray labels {name} --to labels.html --top 200"
+        )
+
+
+def _write_page(run: Path, ranked: pd.DataFrame, to: Path, top: int) -> None:
+    from famus_ray.reading.labels_page import write_labels_page
+
+    pictures, note = {}, ""
+    try:
+        from famus_ray.data.thumbnails import thumbnails
+
+        pictures = thumbnails(run, ranked["id"].head(top).tolist())
+    except (ImportError, ValueError) as error:  # no torch here, or no data
+        note = f"Without pictures: {error}"
+    write_labels_page(to, run.name, ranked, pictures, note)
+
+
+def _compare(run: Path, ranked: pd.DataFrame, as_json: bool) -> None:
+    from famus_ray.cli.output import print_frame, say
+    from famus_ray.config.resolve import resolve
+    from famus_ray.reading.labels import label_quality
+
+    config = resolve(run / "config.yaml").config
+    rows = [{"ranking": f"famus_ray ({config.method.name})", **label_quality(ranked)}]
+    from famus_ray.out_of_sample import cleanlab_ranking
+
+    def on_fold(fold: int) -> None:
+        say(f"cleanlab: training plain network {fold + 1} of 5")
+
+    rows.append({"ranking": "cleanlab", **label_quality(cleanlab_ranking(config, 5, on_fold))})
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        import pandas as pd
+
+        print_frame(pd.DataFrame(rows))

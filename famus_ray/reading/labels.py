@@ -1,0 +1,95 @@
+"""The examples of a run, ranked by how probably their label is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from famus_ray.errors import UserError
+from famus_ray.reading.folders import load_samples
+
+__all__ = ["LabelQuality", "label_quality", "load_labels", "rank_labels"]
+
+LabelQuality = dict[str, float]
+
+_ISSUE_BELOW = 0.5
+
+
+def load_labels(run: str | Path) -> pd.DataFrame:
+    """One row a training example, the most suspicious label first; see `rank_labels`.
+
+    Raises:
+        UserError: no such run, or one that has not come to a division yet.
+    """
+    return rank_labels(load_samples(run))
+
+
+def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
+    """One row an example from the judgements of several epochs and networks (`tables.SAMPLES`).
+
+    The columns are those of cleanlab's label issues, and what they come from:
+
+    - `id`: the example's place in the data set's training order;
+    - `is_label_issue`: its label is more probably wrong than right;
+    - `label_score`: probability that the label is right, in [0, 1]: mean of p_clean;
+    - `given_label`: the label that training saw;
+    - `predicted_label`: the class most often predicted, of equals the one predicted last;
+    - `loss`: mean cross-entropy of the given label, in nats; it ranks equal scores;
+    - `judgements`: divisions, times networks, that the row sums up;
+    - `true_label`: before corruption, -1 where unknown.
+    """
+    p_clean = samples["p_clean"].fillna(np.exp(-samples["loss"]))
+    by_id = samples.assign(p_clean=p_clean).groupby("id", sort=True)
+    ranked = pd.DataFrame(
+        {
+            "label_score": by_id["p_clean"].mean(),
+            "given_label": by_id["label"].first(),
+            "predicted_label": _most_predicted(samples),
+            "loss": by_id["loss"].mean(),
+            "judgements": by_id.size(),
+            "true_label": by_id["true_label"].first(),
+        }
+    )
+    ranked.insert(0, "is_label_issue", ranked["label_score"] < _ISSUE_BELOW)
+    ranked = ranked.sort_values(["label_score", "loss"], ascending=[True, False], kind="stable")
+    return ranked.reset_index()
+
+
+def label_quality(ranked: pd.DataFrame) -> LabelQuality:
+    """How well a ranking finds the labels that are known to be wrong.
+
+    - `auroc`: probability that a wrong label ranks before a right one;
+    - `precision`: share of wrong labels among the first n, n the number of wrong labels;
+    - `wrong`: their share of all labels.
+
+    Args:
+        ranked: the most suspicious first, with `given_label` and `true_label`.
+
+    Raises:
+        UserError: no label is known to be wrong, or none to be right.
+    """
+    known = ranked[ranked["true_label"] >= 0]
+    is_wrong = (known["given_label"] != known["true_label"]).to_numpy()
+    wrong = int(is_wrong.sum())
+    if wrong in (0, len(is_wrong)):
+        raise UserError(
+            "the ranking can be measured only where wrong labels are known: with noise.kind, "
+            "CIFAR-N's files, or a table with clean_label"
+        )
+    places = np.arange(len(is_wrong))
+    right_before = places[is_wrong] - np.arange(wrong)
+    auroc = 1 - right_before.sum() / (wrong * (len(is_wrong) - wrong))
+    return {
+        "auroc": float(auroc),
+        "precision": float(is_wrong[:wrong].mean()),
+        "wrong": float(is_wrong.mean()),
+    }
+
+
+def _most_predicted(samples: pd.DataFrame) -> pd.Series[int]:
+    votes = samples.groupby(["id", "prediction"])["epoch"].agg(["size", "max"]).reset_index()
+    votes = votes.sort_values(["id", "size", "max"], kind="stable")
+    winner: pd.Series[int] = votes.groupby("id")["prediction"].last()
+    return winner

@@ -1,0 +1,44 @@
+"""The most suspicious labels as one HTML file that works offline, with pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from famus_ray.files import write_text
+
+__all__ = ["write_labels_page"]
+
+
+def write_labels_page(
+    path: Path, title: str, ranked: pd.DataFrame, pictures: Mapping[int, bytes], note: str = ""
+) -> None:
+    """Write the first examples of a ranking with their pictures.
+
+    Args:
+        ranked: as `labels.rank_labels` gives it.
+        pictures: PNG files by example id; the page shows the examples that have one, or the
+            first 200 without pictures where there are none.
+        note: why there are no pictures.
+    """
+    shown = ranked[ranked["id"].isin(list(pictures))] if pictures else ranked.head(200)
+    rows = [
+        {**row, "picture": base64.b64encode(pictures.get(row["id"], b"")).decode()}
+        for row in shown.to_dict("records")
+    ]
+    environment = Environment(
+        loader=PackageLoader("famus_ray.reading", "templates"),
+        autoescape=select_autoescape(["html.j2"]),
+    )
+    page = environment.get_template("labels.html.j2").render(
+        title=title,
+        rows=rows,
+        count=len(ranked),
+        issues=int(ranked["is_label_issue"].sum()),
+        note=note,
+    )
+    write_text(path, page)

@@ -1,0 +1,150 @@
+"""The ranked list of labels: by hand, on noisy digits, next to cleanlab, as files and a page."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import famus_ray as fr
+from famus_ray.cli import main
+from famus_ray.config import resolve
+from famus_ray.out_of_sample import cleanlab_ranking
+from famus_ray.reading.labels import label_quality, rank_labels
+
+COLUMNS = {"id", "is_label_issue", "label_score", "given_label", "predicted_label"}
+
+
+def judgement(id, p_clean, prediction, epoch=1, network=0, label=0, true_label=0, loss=1.0):
+    return {
+        "epoch": epoch, "network": network, "id": id, "label": label, "true_label": true_label,
+        "prediction": prediction, "loss": loss, "p_clean": p_clean, "weight": 0.5,
+    }  # fmt: skip
+
+
+def test_epochs_and_networks_are_summed_up_in_one_row():
+    samples = pd.DataFrame([
+        judgement(7, 0.9, 0), judgement(7, 0.5, 0, network=1), judgement(7, 0.7, 2, epoch=2),
+        judgement(3, 0.1, 4, loss=3.0), judgement(3, 0.3, 5, epoch=2, loss=5.0),
+        judgement(3, 0.2, 4, epoch=2, network=1, loss=4.0),
+        judgement(5, 0.7, 1, epoch=1, loss=2.0), judgement(5, 0.7, 8, epoch=2, loss=2.0),
+    ])  # fmt: skip
+    ranked = rank_labels(samples)
+    assert ranked["id"].tolist() == [3, 5, 7]  # 5 and 7 score alike; 5 has the higher loss
+    np.testing.assert_allclose(ranked["label_score"], [0.2, 0.7, 0.7])
+    assert ranked["is_label_issue"].tolist() == [True, False, False]
+    assert ranked["predicted_label"].tolist() == [4, 8, 0]  # of equals the last one
+    assert ranked["judgements"].tolist() == [3, 2, 3]
+    np.testing.assert_allclose(ranked["loss"], [4.0, 2.0, 1.0])
+
+
+def test_a_table_of_one_network_is_ranked_too():
+    samples = pd.DataFrame([judgement(1, 0.2, 3), judgement(2, np.nan, 0, loss=0.1)])
+    ranked = rank_labels(samples.drop(columns="network"))
+    assert ranked["id"].tolist() == [1, 2]
+    assert ranked["label_score"][1] == pytest.approx(np.exp(-0.1))
+
+
+def test_quality_is_the_auroc_and_the_precision_at_the_number_of_wrong_labels():
+    rng = np.random.default_rng(0)
+    score = np.sort(rng.random(300))
+    wrong = rng.random(300) > score
+    frame = pd.DataFrame({"label_score": score, "given_label": wrong.astype(int), "true_label": 0})
+    unknown = pd.DataFrame({"label_score": [0.0], "given_label": [1], "true_label": [-1]})
+    quality = label_quality(pd.concat([unknown, frame], ignore_index=True))
+    assert quality["auroc"] == pytest.approx(roc_auc_score(wrong, -score))
+    assert quality["precision"] == pytest.approx(wrong[: wrong.sum()].mean())
+    assert quality["wrong"] == pytest.approx(wrong.mean())
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_quality_needs_labels_that_are_known_to_be_wrong(wrong):
+    frame = pd.DataFrame({"given_label": [wrong] * 3, "true_label": [0] * 3})
+    with pytest.raises(fr.UserError, match="only where wrong labels are known"):
+        label_quality(frame)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Digits with 40 % symmetric noise, as the preset has them."""
+    root = tmp_path_factory.mktemp("runs")
+    settings = ("schedule.epochs=20", "run.threads=1", f"run.root={root}", "run.name=noisy")
+    return fr.train("digits", *settings).path
+
+
+def test_wrong_labels_of_noisy_digits_are_found_no_worse_than_by_cleanlab(run):
+    labels = fr.load_labels(run)
+    assert set(labels) >= COLUMNS
+    ours = label_quality(labels)
+    assert 0.3 < ours["wrong"] < 0.4
+    assert ours["auroc"] >= 0.97
+    assert ours["precision"] >= 0.9
+    config = resolve(run / "config.yaml", ["schedule.epochs=10"]).config
+    theirs = cleanlab_ranking(config, 3, lambda fold: None)
+    assert sorted(theirs["id"]) == sorted(labels["id"])
+    assert label_quality(theirs)["auroc"] > 0.9  # a fair opponent
+    assert ours["precision"] >= label_quality(theirs)["precision"]
+    suggested = labels[labels["is_label_issue"]]
+    assert (suggested["predicted_label"] == suggested["true_label"]).mean() > 0.85
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["famus-ray", "labels", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_labels_on_screen_and_in_files(run, command, tmp_path):
+    expected = fr.load_labels(run)
+    code, out, _ = command(run, "--top", 3)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == list(map(str, expected["id"][:3]))
+    assert f"{expected['is_label_issue'].sum()} of {len(expected)} labels" in out
+    for name, read in (("a.csv", pd.read_csv), ("a.parquet", pd.read_parquet)):
+        assert command(run, "--to", tmp_path / name)[0] == 0
+        pd.testing.assert_frame_equal(read(tmp_path / name), expected)
+    assert json.loads(command(run, "--json")[1])[0]["id"] == expected["id"][0]
+    code, _, error = command(run, "--to", tmp_path / "a.txt")
+    assert (code, "must end in .csv" in error) == (2, True)
+
+
+def test_the_page_shows_the_most_suspicious_images_and_loads_nothing(run, command, tmp_path):
+    assert command(run, "--to", tmp_path / "a.html", "--top", 5)[0] == 0
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert "http" not in page
+    for row in fr.load_labels(run).head(5).itertuples():
+        assert f'alt="example {row.id}"' in page
+        assert f"<s>{row.given_label}</s> → <b>{row.predicted_label}</b>" in page
+
+
+def test_the_page_says_why_it_has_no_pictures(run, command, tmp_path):
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("samples.parquet", "manifest.json"):
+        (moved / name).write_bytes((run / name).read_bytes())
+    config = (run / "config.yaml").read_text()
+    (moved / "config.yaml").write_text(config.replace("name: digits", "name: cifar10"))
+    assert command(moved, "--to", tmp_path / "a.html")[0] == 0
+    page = (tmp_path / "a.html").read_text()
+    assert "Without pictures: data.root: cifar10 is read from a folder" in page
+    assert "data:image" not in page
+    assert page.count("<li>") == 200
+
+
+def test_reading_labels_needs_neither_torch_nor_ray(run):
+    code = (
+        "import sys, famus_ray as fr\n"
+        f"fr.load_labels({str(run)!r})\n"
+        "print({'torch', 'ray'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
