@@ -13,6 +13,7 @@ from torch import nn
 from famus_ray.config.schema import Config
 from famus_ray.data.batches import Batch
 from famus_ray.data.catalog import Dataset
+from famus_ray.diagnostics import diagnose_gradient, diagnose_weights
 from famus_ray.losses import begin_epoch
 from famus_ray.meta.collective import (
     all_reduce_mean_,
@@ -30,6 +31,8 @@ from famus_ray.randomness import epoch_seed
 from famus_ray.schedule import learning_rate
 
 __all__ = ["Learner", "new_learner"]
+
+_DIAGNOSED = 4  # batches
 
 
 @dataclass
@@ -76,10 +79,14 @@ class Learner:
         counts: dict[str, int] = {}
         began, sent = time.perf_counter(), bytes_exchanged()
         taken = 0
+        every = config.run.diagnose_every
+        wanted = _DIAGNOSED if every and (epoch + 1) % every == 0 else 0
+        kept: list[tuple[Batch, Batch | None]] = []
         for taken, (train, meta) in enumerate(pairs, start=1):
             for name, value in step(self.model, self.optimiser, train, meta).items():
                 sums[name] = sums.get(name, 0) + value
                 counts[name] = counts.get(name, 0) + 1
+            kept += [(train, meta)] if taken <= wanted else []
             on_step(taken)
         _average_statistics(self.model)
         shares = {name: total for name, total in sums.items() if name.endswith("/loss")}
@@ -89,6 +96,9 @@ class Learner:
         metrics |= {"train/lr": rate, "time/step": seconds}
         if world_size() > 1:
             metrics["communication/bytes"] = (bytes_exchanged() - sent) / taken
+        if kept:
+            metrics |= diagnose_gradient(self.model, self.optimiser, step, kept)
+            metrics |= diagnose_weights(self.model, step, data)
         return metrics
 
     def purpose(self, name: str) -> str:

@@ -322,6 +322,9 @@ class RunConfig(_Section):
     """Memory order of images and filters; yes on a GPU, no on a CPU when left out."""
     checkpoint_every: Int = Field(1, ge=1)
     """Epochs between checkpoints."""
+    diagnose_every: Int = Field(10, ge=0)
+    """Epochs between diagnostics: how gating changes the meta gradient on four batches, and the
+    weights of right and wrong labels; 0 leaves them out."""
     select: Literal["validation", "test"] = "validation"
     """The split that picks the best epoch; test only to compare with papers that do so."""
 
