@@ -45,5 +45,5 @@ class CrossFit:
         judged_B[self.learners(len(targets))] = torch.inf
         judged = global_values(judged_B)
         kept = (self.clean_share * torch.isfinite(judged).sum()).round().clamp_min(1)
-        highest = judged.sort().values[kept.long() - 1]
+        highest = judged.sort().values.take(kept.long() - 1)
         return torch.where(judged_B <= highest, losses_B, 0).sum() / kept
