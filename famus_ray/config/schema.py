@@ -167,6 +167,8 @@ class MethodConfig(_Section):
     """mentormix: temperature T of the draw of partners, softmax(v / T)."""
     burn_in: Int = Field(0, ge=0)
     """mentormix: steps in which every example is trusted."""
+    second_weighting: bool = True
+    """mentormix: the curriculum weighs the mixed examples as well."""
     graph_temperature: Float = Field(0.5, gt=0)
     """clidmu: temperature of the softmax over similarities."""
 

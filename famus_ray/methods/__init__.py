@@ -9,7 +9,7 @@ from torch import nn
 
 from famus_ray.config.schema import Config
 from famus_ray.meta.step import MetaStep, TrainStep
-from famus_ray.methods import ce, dividemix, famus, l2rw, mixup, mlc, mwnet
+from famus_ray.methods import ce, clidmu, dividemix, famus, l2rw, mentormix, mixup, mlc, mwnet
 from famus_ray.mixmatch import MixedHead, PriorMetaLoss
 
 __all__ = ["METHODS", "build_step"]
@@ -30,7 +30,9 @@ METHODS: dict[str, Builder] = {
     "mwnet": mwnet.build,
     "mlc": mlc.build,
     "famus": famus.build,
+    "mentormix": mentormix.build,
     "dividemix": dividemix.build,
+    "clidmu": clidmu.build,
 }
 
 
