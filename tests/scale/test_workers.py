@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -117,3 +118,28 @@ def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path,
     assert "--name cut --resume" in errors
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
     assert accuracy(tmp_path / "cut") == pytest.approx(accuracy(alone), rel=1e-3)
+
+
+def test_two_workers_of_the_pipeline_equal_one_through_a_division(tmp_path: Path):
+    """Two networks, a warm-up epoch, a division, and an epoch of mixed batches."""
+    settings = (
+        "model.norm=group", "model.widths=[8,8,16]", "schedule.epochs=2", "pipeline.warmup=1",
+        "run.threads=1", "optimiser.lr=0.02", "method=famus", "meta.source=pseudo_clean",
+        "meta.lambda2=0.1",
+    )  # fmt: skip
+    alone = fr.train("digits", *settings, f"run.root={tmp_path}", "run.name=alone").path
+    config = resolve("digits", [*settings, "scale.workers=2"]).config
+    train_on_workers(config, tmp_path / "two")
+    a, b = (
+        torch.load(path / "checkpoints" / "last.pt", weights_only=True)
+        for path in (alone, tmp_path / "two")
+    )
+    for mine, theirs in ((a, b), (a["peer"], b["peer"])):
+        for name, wanted in mine["model"].items():
+            error = (theirs["model"][name] - wanted).norm() / wanted.norm()
+            assert error <= 1e-4, (name, float(error))
+        for name, wanted in mine["step"]["head"].items():
+            assert (theirs["step"]["head"][name] - wanted).norm() / wanted.norm() <= 1e-4, name
+    samples = [fr.load_samples(path) for path in (alone, tmp_path / "two")]
+    assert samples[0]["prediction"].equals(samples[1]["prediction"])
+    assert np.allclose(samples[0]["p_clean"], samples[1]["p_clean"], rtol=1e-3, atol=1e-4)
