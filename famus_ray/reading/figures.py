@@ -13,6 +13,7 @@ __all__ = [
     "comparison_figure",
     "curves_figure",
     "importance_figure",
+    "new_figure",
     "samples_figure",
     "slices_figure",
     "trial_curves_figure",
@@ -39,7 +40,7 @@ _LAYOUT = {
 
 def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str) -> go.Figure:
     """The metric over epochs, one line a trial; the best one stands out."""
-    figure = _figure("epoch", metric)
+    figure = new_figure("epoch", metric)
     best = best_of(trials)
     shown: set[str] = set()
     for _, row in trials.iterrows():
@@ -66,7 +67,7 @@ def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str)
 
 def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
     """Mean over seeds of each method, in a band of one standard deviation."""
-    figure = _figure("epoch", metric)
+    figure = new_figure("epoch", metric)
     for method, rows in curves.groupby("method"):
         over_seeds = rows.groupby("epoch")["value"].agg(["mean", "std"]).fillna(0.0).reset_index()
         low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
@@ -92,7 +93,7 @@ def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
 
 def importance_figure(shares: pd.Series) -> go.Figure:
     """One bar a setting: its share of the variance."""
-    figure = _figure("share of the variance", "")
+    figure = new_figure("share of the variance", "")
     ordered = shares[::-1]
     figure.add_bar(x=ordered, y=ordered.index, orientation="h", marker_color="#0b7a75")
     return figure.update_layout(margin={"l": 150, "r": 20, "t": 16, "b": 48})
@@ -100,7 +101,7 @@ def importance_figure(shares: pd.Series) -> go.Figure:
 
 def slices_figure(trials: pd.DataFrame, setting: str) -> go.Figure:
     """The value of each trial over one setting, coloured by state."""
-    figure = _figure(setting, "value")
+    figure = new_figure(setting, "value")
     numbers = pd.to_numeric(trials[PARAMETER + setting], errors="coerce")
     for state, rows in trials.groupby("state"):
         figure.add_scatter(
@@ -120,7 +121,7 @@ def slices_figure(trials: pd.DataFrame, setting: str) -> go.Figure:
 
 def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
     """One quantity of a single run on each split, over epochs."""
-    figure = _figure("epoch", quantity)
+    figure = new_figure("epoch", quantity)
     for metric, rows in curves.groupby("metric"):
         if str(metric).endswith(f"/{quantity}"):
             name = str(metric).removesuffix(f"/{quantity}")
@@ -130,7 +131,7 @@ def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
 
 def samples_figure(samples: pd.DataFrame, column: str) -> go.Figure:
     """Histograms of a column over examples with right and with wrong labels."""
-    figure = _figure(column, "examples")
+    figure = new_figure(column, "examples")
     right = samples["label"] == samples["true_label"]
     for name, chosen, colour in (
         ("right label", right, "#0b7a75"),
@@ -142,7 +143,8 @@ def samples_figure(samples: pd.DataFrame, column: str) -> go.Figure:
     return figure.update_layout(barmode="overlay")
 
 
-def _figure(x: str, y: str) -> go.Figure:
+def new_figure(x: str, y: str) -> go.Figure:
+    """An empty figure with these axis titles, in the report's style."""
     return go.Figure(layout={**_LAYOUT, "xaxis": {"title": x}, "yaxis": {"title": y}})
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from famus_ray.files import write_text
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading import figures
+from famus_ray.reading.diagnosis_figures import diagnosis_figures
 from famus_ray.reading.folders import find_folder, load_curves, load_samples, load_trials, summarise
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
@@ -98,6 +99,7 @@ def _run(path: Path) -> dict[str, Any]:
         "curves": _html(figures.curves_figure(curves, "top1")),
         "losses": _html(figures.curves_figure(curves, "loss")),
         "histograms": histograms,
+        "diagnosis": {title: _html(f) for title, f in diagnosis_figures(curves).items()},
     }
 
 

@@ -23,7 +23,12 @@ EVIL = "</script><script src='http://evil.example/x.js'></script><img src=http:/
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    overrides = ("schedule.epochs=1", f"run.root={root}", "run.name=<b>one</b>")
+    overrides = (
+        "schedule.epochs=1",
+        "run.diagnose_every=1",
+        f"run.root={root}",
+        "run.name=<b>one</b>",
+    )
     return famus_ray.train("digits", *overrides).path
 
 
@@ -88,6 +93,8 @@ def test_the_report_of_a_run_works_offline(run):
     page = Page(path)
     assert_offline(page)
     assert "Right and wrong labels" in page.text
+    assert "Weights of wrong labels" in page.text
+    assert page.figures == 8  # accuracy, loss, two histograms, gates, gradient, weights twice
     # The run's own name has angle brackets in it.
     assert "<b>one</b>" in page.text
 
