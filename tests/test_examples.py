@@ -1,3 +1,5 @@
+"""The examples run, print what the pages say, and are the code that the pages show."""
+
 from __future__ import annotations
 
 import re
@@ -5,17 +7,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_example_runs_and_is_the_one_in_the_readme():
-    source = (ROOT / "examples" / "own_loop.py").read_text()
-    finished = subprocess.run(
-        [sys.executable, ROOT / "examples" / "own_loop.py"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert re.fullmatch(r"meta loss \d+\.\d+\n", finished.stdout)
-    body = source.split('"""', 2)[2].strip()
-    assert body in (ROOT / "README.md").read_text()
+def printed_by(example: str) -> str:
+    program = [sys.executable, ROOT / "examples" / example]
+    return subprocess.run(program, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("example", "page"), [("own_loop.py", "README.md"), ("own_head.py", "docs/engine.md")]
+)
+def test_the_page_shows_the_example(example, page):
+    body = (ROOT / "examples" / example).read_text().split('"""', 2)[2].strip()
+    assert body in (ROOT / page).read_text()
+
+
+def test_a_loop_of_ones_own():
+    assert re.fullmatch(r"meta loss \d+\.\d+\n", printed_by("own_loop.py"))
+
+
+def test_a_head_of_ones_own_finds_the_class_that_wrong_labels_go_to():
+    trust = [float(number) for number in re.findall(r"\d\.\d\d", printed_by("own_head.py"))]
+    assert len(trust) == 4
+    assert trust[0] < 0.5 < min(trust[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from famus_ray.bench.variants import Setup, Variant
 from famus_ray.errors import UserError, first_line
 from famus_ray.meta.phases import observed
 from famus_ray.models.catalog import build_model
+from famus_ray.models.precision import in_bfloat16
 
 __all__ = ["Runner", "build_runners"]
 
@@ -39,13 +40,11 @@ class Runner:
         self.step = variant.build(config, model, noise)
         self.interval = getattr(self.step, "interval", 1)
         self.train, self.meta = (self._images(setup) for _ in range(2))
-        self._low_precision = setup.precision == "bfloat16"
 
     def round(self) -> None:
         """Take `interval` steps."""
         for _ in range(self.interval):
-            with self._precision():
-                self.step(self.model, self.optimiser, self.train, self.meta)
+            self.step(self.model, self.optimiser, self.train, self.meta)
 
     def timed_round(self) -> tuple[float, dict[str, float]]:
         """Seconds a step, whole and by phase."""
@@ -58,12 +57,6 @@ class Runner:
         seconds = time.perf_counter() - began
         phases = {name: s / self.interval for name, s in clock.seconds().items()}
         return seconds / self.interval, phases
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self._low_precision:
-            # A step changes the weights, so no copy of them in low precision may be kept.
-            return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
-        return nullcontext()
 
     def _images(self, setup: Setup) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (setup.batch, 3, setup.pixels, setup.pixels)
@@ -87,6 +80,8 @@ def build_runners(setup: Setup, variants: Sequence[Variant]) -> list[Runner]:
     model = build_model(variants[0].config(setup).model, _CLASSES, 3).to(setup.device).train()
     if setup.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    if setup.precision == "bfloat16":
+        model = in_bfloat16(model)
     _try(model, setup)
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
     return [Runner(setup, variant, model, optimiser) for variant in variants]
