@@ -85,7 +85,7 @@ def logits_difference(
     length = torch.stack([d.norm() for d in direction.values()]).norm() if direction else None
     if length is None or length == 0:
         return torch.zeros_like(logits_BC)
-    step = step or torch.finfo(inputs.dtype).eps ** (1 / 3)
+    step = step or torch.finfo(logits_BC.dtype).eps ** (1 / 3)
 
     def logits_at(sign: int) -> Tensor:
         moved = {n: parameters[n] + sign * step / length * d for n, d in direction.items()}
