@@ -21,26 +21,35 @@ TINY = Setup("preact_resnet8", batch=2, pixels=8)
 def silent(message: str) -> None: ...
 
 
-def test_every_usual_variant_is_measured_and_its_phases_add_up():
+def test_every_usual_variant_is_measured_with_its_phases():
     rows = bench_setup(TINY, VARIANTS, rounds=3, memory=False)
     assert [row.variant for row in rows] == [variant.name for variant in VARIANTS]
     assert rows[0].times_plain == 1
     for row in rows:
         assert row.times_plain == pytest.approx(row.ms / rows[0].ms, rel=0.02)
         assert row.images_per_second == pytest.approx(2000 / row.ms, rel=0.02)
-        # Medians of parts need not add up to the median of the whole, but nearly.
-        assert sum(row.phases_ms.values()) == pytest.approx(row.ms, rel=0.5)
+        assert all(ms >= 0 for ms in row.phases_ms.values())
     by_name = {row.variant: row.phases_ms for row in rows}
     assert "tangent" in by_name["famus"]
     assert "tangent" not in by_name["famus meta.engine=double_backward"]
     assert set(by_name["ce"]) == {"actual/forward", "actual/backward", "actual/update", "other"}
 
 
+def test_phases_are_parts_of_the_step():
+    (runner,) = build_runners(Setup("preact_resnet8", 32, 16), [Variant("mwnet")])
+    runner.round()
+    seconds, phases = runner.timed_round()
+    assert seconds / 3 < sum(phases.values()) <= seconds
+
+
 def test_an_interval_is_paid_for_by_all_its_steps():
-    every, fifth = build_runners(TINY, [Variant("famus"), Variant("famus meta.interval=5")])
+    every, fifth = build_runners(TINY, [Variant("mwnet"), Variant("mwnet meta.interval=5")])
     assert (every.interval, fifth.interval) == (1, 5)
-    phases = fifth.timed_round()[1]
-    assert phases["actual/backward"] > phases["virtual/backward"]
+    fifth.timed_round()
+    assert fifth.step.taken == 5
+    counted = [counted_work(runner).flops("tangent") for runner in (every, fifth)]
+    assert counted[0] > 0
+    assert counted[1] == pytest.approx(counted[0], rel=1e-6)  # one tangent pass a round
 
 
 def test_memory_is_measured_in_a_process_of_its_own():
