@@ -49,7 +49,7 @@ def labels(
     else:
         from famus_ray.cli.output import print_frame
 
-        print_frame(ranked.head(top))
+        print_frame(ranked.head(top).round({"label_score": 4}))
         issues = int(ranked["is_label_issue"].sum())
         print(
             f"{issues} of {len(ranked)} labels are more probably wrong than right\n"
