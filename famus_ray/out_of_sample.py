@@ -76,9 +76,9 @@ def out_of_sample_probabilities(
         inside, outside = (fold_of != fold).nonzero()[:, 0], (fold_of == fold).nonzero()[:, 0]
         with tempfile.TemporaryDirectory() as folder:
             run = RunFolder(Path(folder))
-            for _ in epochs(plain, run, data=replace(data, train=_rows(data.train, inside))):
+            for _ in epochs(plain, run, data=replace(data, train=data.train[inside])):
                 pass
-            found_NC[outside] = _probabilities(plain, data, _rows(data.train, outside), run.best)
+            found_NC[outside] = _probabilities(plain, data, data.train[outside], run.best)
     return found_NC.numpy()
 
 
@@ -91,9 +91,3 @@ def _probabilities(config: Config, data: Dataset, split: Split, checkpoint: Path
     batches = eval_batches(data, split.to(device))
     logits_NC = torch.cat([model(inputs).double().cpu() for inputs, _ in batches])
     return logits_NC.softmax(dim=1)
-
-
-def _rows(split: Split, places: Tensor) -> Split:
-    """Some examples of a split that is in main memory or on disk."""
-    pixels = split.pixels[places]
-    return Split(pixels, split.labels[places], split.true_labels[places], split.ids[places])

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
+from famus_ray.data.balanced import epoch_data
 from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import Dataset
 from famus_ray.evaluation import judge, samples_frame
@@ -59,7 +60,6 @@ class OneNetwork:
 
     def __init__(self, config: Config, data: Dataset, device: torch.device) -> None:
         self.config, self.data = config, data
-        self.batches = EpochBatches(data, config)
         self.learner = new_learner(config, data, device)
         self.learners = [self.learner]
         self.predictor = self.learner.model
@@ -67,16 +67,18 @@ class OneNetwork:
 
     def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
         """One pass of the method's steps."""
-        steps = self.batches.steps
-        pairs = self.batches.epoch(epoch, with_meta=self.learner.step.needs_meta_batch)
+        data = epoch_data(self.data, self.config, epoch)
+        batches = EpochBatches(data, self.config)
+        pairs = batches.epoch(epoch, with_meta=self.learner.step.needs_meta_batch)
         return self.learner.train(
-            self.config, self.data, epoch, pairs, lambda i: on_step(epoch + 1, i, steps)
+            self.config, data, epoch, pairs, lambda i: on_step(epoch + 1, i, batches.steps)
         )
 
     def rehearsal(self) -> tuple[Iterator[tuple[Batch, Batch | None]], int]:
         """The first epoch's batches and its steps."""
         with_meta = self.learner.step.needs_meta_batch
-        return self.batches.epoch(0, with_meta=with_meta), self.batches.steps
+        batches = EpochBatches(epoch_data(self.data, self.config, 0), self.config)
+        return batches.epoch(0, with_meta=with_meta), batches.steps
 
     def divide(self, epoch: int) -> None:
         """The division that the network would make; training does not use it."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config
+from famus_ray.data.balanced import epoch_data
 from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import Dataset
 from famus_ray.data.mixed_batches import MixedBatches, Targets, steps_of
@@ -60,7 +61,7 @@ class TwoNetworks:
 
     def __init__(self, config: Config, data: Dataset, device: torch.device) -> None:
         self.config, self.data = config, data
-        self.batches = [EpochBatches(data, config, network=k) for k in (0, 1)]
+        self.part = data  # what the epoch sees of it
         self.learners = [new_learner(config, data, device, network=k) for k in (0, 1)]
         self.predictor: nn.Module = Ensemble([learner.model for learner in self.learners])
         self.divisions: list[pd.DataFrame] = []
@@ -71,10 +72,11 @@ class TwoNetworks:
 
     def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
         """Both networks' epoch, one after the other; the means of their metrics."""
+        self.part = epoch_data(self.data, self.config, epoch)
         if epoch < self.config.pipeline.warmup:
-            steps = [batches.steps for batches in self.batches]
+            steps = [EpochBatches(self.part, self.config).steps] * 2
         else:
-            self.divide(epoch)
+            self._divide(self.part, epoch)
             steps = [steps_of(self._last[1 - k], self.config) for k in (0, 1)]
         found = []
         for k, learner in enumerate(self.learners):
@@ -90,19 +92,21 @@ class TwoNetworks:
 
     def _train(self, learner: Learner, epoch: int, on_step: Any) -> dict[str, float]:
         if epoch < self.config.pipeline.warmup:
-            pairs = self.batches[learner.network].epoch(epoch, with_meta=False)
-            return learner.train(self.config, self.data, epoch, pairs, on_step, self._warmup)
+            batches = EpochBatches(self.part, self.config, learner.network)
+            pairs = batches.epoch(epoch, with_meta=False)
+            return learner.train(self.config, self.part, epoch, pairs, on_step, self._warmup)
         pairs = self._mixed(learner, epoch, self._last[1 - learner.network])
-        return learner.train(self.config, self.data, epoch, pairs, on_step)
+        return learner.train(self.config, self.part, epoch, pairs, on_step)
 
     def _mixed(self, learner: Learner, epoch: int, division: Division) -> Pairs:
         targets = self._targets(learner, epoch)
-        batches = MixedBatches(self.data, self.config, division, targets, str(learner.network))
+        batches = MixedBatches(self.part, self.config, division, targets, str(learner.network))
         return batches.epoch(epoch, with_meta=learner.step.needs_meta_batch)
 
     def rehearsal(self) -> tuple[Pairs, int]:
         """Mixed batches, as if one half of the examples were labelled."""
-        alike_N = np.full(len(self.data.train), 0.5)
+        self.part = epoch_data(self.data, self.config, self.config.pipeline.warmup)
+        alike_N = np.full(len(self.part.train), 0.5)
         division = divide(alike_N, alike_N, self.config.division, self.config.run.batch_size)
         steps = 2 * steps_of(division, self.config)
         return self._mixed(self.learners[0], self.config.pipeline.warmup, division), steps
@@ -126,10 +130,13 @@ class TwoNetworks:
         return targets
 
     def divide(self, epoch: int) -> None:
-        """Divide by each network's losses; raises `Diverged` where they are not finite."""
+        """Divide all by each network's losses; raises `Diverged` where they are not finite."""
+        self._divide(self.data, epoch)
+
+    def _divide(self, data: Dataset, epoch: int) -> None:
         self._last = []
         for learner in self.learners:
-            found = judge(learner.model, self.data, learner.step.head)
+            found = judge(learner.model, data, learner.step.head)
             p_clean_N = found.p_clean(self.config.division, self.config.run.seed)
             if not np.isfinite(p_clean_N).all():
                 raise Diverged(
@@ -138,14 +145,14 @@ class TwoNetworks:
                 )
             batch = self.config.run.batch_size
             self._last.append(divide(p_clean_N, found.losses_N, self.config.division, batch))
-            frame = samples_frame(self.data, found, p_clean_N, epoch, learner.network)
+            frame = samples_frame(data, found, p_clean_N, epoch, learner.network)
             self.divisions.append(frame)
 
     def _told(self, epoch: int) -> dict[str, float]:
         """Curves of the divisions: shares of the training set, means of both networks."""
         if epoch < self.config.pipeline.warmup:
             return {}
-        count = len(self.data.train)
+        count = len(self.part.train)
         return {
             "division/labelled": float(np.mean([len(d.labelled) / count for d in self._last])),
             "division/meta": float(np.mean([len(d.meta) / count for d in self._last])),

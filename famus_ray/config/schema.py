@@ -255,6 +255,9 @@ class ScheduleConfig(_Section):
 
     epochs: Int = Field(300, ge=1)
     """Passes over the training set."""
+    balanced_batches: Int | None = Field(None, ge=1)
+    """Batches of an epoch, with equally many examples of each class, drawn anew for each epoch;
+    every example once when left out."""
     kind: Literal["constant", "step", "cosine"] = "step"
     """constant; step: times gamma at each milestone; cosine: to zero at the last epoch."""
     milestones: tuple[Int, ...] = (200, 250)

@@ -45,6 +45,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, places: Tensor) -> Split:
+        """The examples at `places`, in that order."""
+        index = places.to(self.labels.device)
+        return Split(
+            self.pixels[index], self.labels[index], self.true_labels[index], self.ids[index]
+        )
+
     def to(self, device: torch.device) -> Split:
         """The same examples on `device`; those on disk will be loaded to it."""
         tensors = (self.labels, self.true_labels, self.ids)

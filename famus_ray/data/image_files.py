@@ -78,7 +78,7 @@ class ImageFiles:
         return replace(self, device=device)
 
     def __getitem__(self, rows: slice | Tensor) -> ImageFiles:
-        places = np.arange(len(self))[rows.numpy() if isinstance(rows, Tensor) else rows]
+        places = np.arange(len(self))[rows.cpu().numpy() if isinstance(rows, Tensor) else rows]
         return replace(self, paths=self.paths[places])
 
     def read_all(self) -> Tensor:
