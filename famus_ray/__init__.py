@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from famus_ray.api import train, tune
+    from famus_ray.api import extend, resume, train, tune
     from famus_ray.errors import UserError
     from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
     from famus_ray.reading.labels import load_labels
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "UserError",
+    "extend",
     "load_curves",
     "load_labels",
     "load_samples",
     "load_trials",
+    "resume",
     "summarise",
     "train",
     "tune",
@@ -25,10 +27,12 @@ __all__ = [
 
 _HOME = {
     "UserError": "famus_ray.errors",
+    "extend": "famus_ray.api",
     "load_curves": "famus_ray.reading.folders",
     "load_labels": "famus_ray.reading.labels",
     "load_samples": "famus_ray.reading.folders",
     "load_trials": "famus_ray.reading.folders",
+    "resume": "famus_ray.api",
     "summarise": "famus_ray.reading.folders",
     "train": "famus_ray.api",
     "tune": "famus_ray.api",

@@ -11,10 +11,19 @@ from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.loop import EpochReport, OnStep, check, epochs
 from famus_ray.memory import keep_freed_memory
-from famus_ray.reading.folders import RunSummary, load_curves, summarise
+from famus_ray.reading.folders import RunSummary, find_folder, load_curves, summarise
 from famus_ray.run_folder import RunFolder, new_run_path
 
-__all__ = ["RunResult", "StudyResult", "run_config", "train", "tune"]
+__all__ = [
+    "RunResult",
+    "StudyResult",
+    "extend",
+    "resume",
+    "resume_run",
+    "run_config",
+    "train",
+    "tune",
+]
 
 OnEpoch = Callable[[EpochReport], None]
 
@@ -96,6 +105,53 @@ def run_config(
     return RunResult(path, config, summarise(load_curves(path), config.run.select))
 
 
+def resume_run(
+    path: Path,
+    *overrides: str,
+    on_epoch: OnEpoch = lambda report: None,
+    on_step: OnStep = lambda epoch, step, steps: None,
+) -> RunResult:
+    """Finish the run in the folder `path`, from its last checkpoint.
+
+    Args:
+        overrides: settings that change no number, such as run.threads.
+
+    Raises:
+        UserError: no run there, or other settings.
+        Diverged: a loss that is not finite.
+    """
+    config = resolve(path / "config.yaml", overrides).config
+    return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
+
+
+def resume(folder: str | Path) -> RunResult | StudyResult:
+    """A run or study that was interrupted, finished.
+
+    Raises:
+        UserError: neither is there, or another process is running it.
+    """
+    path = find_folder(folder)
+    if not (path / "ledger.jsonl").is_file():
+        return resume_run(path)
+    from famus_ray.scale.study import resume_study
+
+    resume_study(path)
+    return _study_result(path)
+
+
+def extend(study: str | Path, trials: int) -> StudyResult:
+    """A finished study with so many trials more; its searcher knows those before.
+
+    Raises:
+        UserError: no study there, another process is running it, or it is a grid.
+    """
+    from famus_ray.scale.study import extend_study
+
+    path = find_folder(study)
+    extend_study(path, trials)
+    return _study_result(path)
+
+
 def tune(space: str | Path, *overrides: str, trials: int | None = None) -> StudyResult:
     """A finished study of a search space, by its name or its YAML file.
 
@@ -108,14 +164,19 @@ def tune(space: str | Path, *overrides: str, trials: int | None = None) -> Study
         UserError: problems of the space or the settings, or no trial that came to a value.
     """
     from famus_ray.config.space import load_space
-    from famus_ray.errors import UserError
-    from famus_ray.reading.trials import best_trial
     from famus_ray.scale.study import new_study_path, run_study
 
     more = () if trials is None else (f"study.trials={trials}",)
     loaded = load_space(str(space), (*overrides, *more))
     path = new_study_path(loaded)
     run_study(loaded, path)
+    return _study_result(path)
+
+
+def _study_result(path: Path) -> StudyResult:
+    from famus_ray.errors import UserError
+    from famus_ray.reading.trials import best_trial
+
     best = best_trial(path)
     if best is None:
         raise UserError(f"{path}: every trial failed; `famus-ray trials {path}` shows why")

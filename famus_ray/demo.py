@@ -92,7 +92,7 @@ def _overrides(root: str, noise_rate: float) -> tuple[str, ...]:
 def _tune(space: Space, path: Path) -> BestTrial:
     progress = StudyProgress(TRIALS)
     with progress:
-        run_study(space, path, lambda n: progress.on_trial(n.event, n.number, n.value))
+        run_study(space, path, progress.on_trial)
     best = best_trial(path)
     if best is None:
         raise UserError(f"{path}: every trial failed; `famus-ray trials {path}` shows why")

@@ -1,14 +1,22 @@
 """The ledger of a study: an append-only record of every trial, and the truth about them.
 
-One JSON object a line, each synced to disk before the study goes on; a line cut off by a
-crash is the last, and is left out by readers. Ray's own records are not needed to read it.
+One JSON object a line, each synced to disk before the study goes on. A line that a crash cut
+off is left out by readers. Ray's own records are not needed to read it or to go on from it.
+
+    opened     by which process; a study that is resumed is opened again
+    started    a trial was suggested; trials are numbered in this order
+    attempt    its process began, or began again
+    reported   an epoch: value so far, and the seconds of this attempt
+    completed, pruned, failed    how it ended
 """
 
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +29,8 @@ from famus_ray.errors import UserError
 from famus_ray.tables import TRIALS
 
 __all__ = [
+    "COST",
+    "FINAL",
     "PARAMETER",
     "append_event",
     "holding",
@@ -30,14 +40,15 @@ __all__ = [
 ]
 
 PARAMETER = "param."  # columns of the trials table that hold a searched setting begin so
+COST = "cost."  # and those that hold a minimised objective so
+FINAL = ("completed", "pruned", "failed")
 
-_FINAL = {"completed", "pruned", "failed"}
 
-
-def append_event(path: Path, event: str, trial_id: str, **details: Any) -> None:
-    """Add one line: what happened to which trial, and when (UTC)."""
+def append_event(path: Path, event: str, trial_id: str | None = None, **details: Any) -> None:
+    """Add one line: what happened, to which trial, and when (UTC)."""
     now = datetime.now(UTC).isoformat()
-    line = json.dumps({"time": now, "event": event, "trial_id": trial_id, **details})
+    whose = {} if trial_id is None else {"trial_id": trial_id}
+    line = json.dumps({"time": now, "event": event, **whose, **details})
     with path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
         file.flush()
@@ -49,14 +60,20 @@ def holding(path: Path) -> Iterator[None]:
     """Be the one process that writes the ledger, while inside.
 
     Raises:
-        UserError: another process is.
+        UserError: another process is; the message says which.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"{path.parent}: another process is running this study") from error
+            raise UserError(
+                f"{path.parent}: another process is running this study{_holder(path)}"
+            ) from error
+        _end_last_line(file)
+        append_event(
+            path, "opened", pid=os.getpid(), host=socket.gethostname(), user=getpass.getuser()
+        )
         yield
 
 
@@ -74,7 +91,7 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
     """The events in their order, without a line that a crash cut off."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             yield json.loads(line)
         except json.JSONDecodeError:
@@ -82,7 +99,8 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
-    """One row a trial, `tables.TRIALS`, and one column `param.<setting>` a searched setting.
+    """One row a trial, `tables.TRIALS`, one column `param.<setting>` a searched setting, and
+    one column `cost.<curve>` a minimised objective.
 
     Args:
         path: the ledger.
@@ -92,7 +110,7 @@ def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
     for event in read_events(path):
         _apply(event, trials)
     rows = [{"trial": number, **row} for number, row in enumerate(trials.values())]
-    frame = pd.DataFrame(rows, columns=[*TRIALS.columns, *_parameters(trials)])
+    frame = pd.DataFrame(rows, columns=[*TRIALS.columns, *_own_columns(trials)])
     if not live:
         frame.loc[frame["state"] == "running", "state"] = "interrupted"
     for column in ("started", "ended"):
@@ -101,25 +119,50 @@ def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
 
 
 def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
-    kind, trial_id = event["event"], event["trial_id"]
+    kind, trial_id = event["event"], event.get("trial_id")
+    if trial_id is None:
+        return
     if kind == "started":
         row: dict[str, Any] = {
-            "trial_id": trial_id, "state": "running", "value": None, "epochs": 0, "seconds": 0.0,
-            "started": event["time"], "ended": None, "node": event.get("node"), "error": None,
+            "trial_id": trial_id, "state": "running", "value": None, "value_std": None,
+            "epochs": 0, "seconds": 0.0, "attempts": 0, "started": event["time"], "ended": None,
+            "node": event.get("node"), "error": None,
         }  # fmt: skip
         row |= {PARAMETER + key: value for key, value in event["params"].items()}
-        trials[trial_id] = row
+        trials[trial_id] = row | {"_before": 0.0}
         return
     row = trials[trial_id]
-    if kind == "reported":
+    if kind == "attempt":
+        row |= {"state": "running", "ended": None, "attempts": row["attempts"] + 1}
+        row["_before"] = row["seconds"]
+    elif kind == "reported":
         value = event["value"]
-        better = value is not None and (row["value"] is None or value > row["value"])
-        row["value"] = value if better else row["value"]
-        row |= {"epochs": event["epoch"], "seconds": event["seconds"]}
+        if value is not None and (row["value"] is None or value > row["value"]):
+            row |= {"value": value, "value_std": event.get("value_std")}
+        row |= {COST + name: cost for name, cost in event.get("costs", {}).items()}
+        row |= {"epochs": event["epoch"], "seconds": row["_before"] + event["seconds"]}
         row["node"] = event.get("node", row["node"])
-    elif kind in _FINAL:
+    elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
 
 
-def _parameters(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(k for row in trials.values() for k in row if k.startswith(PARAMETER)))
+def _own_columns(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Columns of this study alone, the settings before the costs."""
+    names = dict.fromkeys(k for row in trials.values() for k in row)
+    return [k for prefix in (PARAMETER, COST) for k in names if k.startswith(prefix)]
+
+
+def _end_last_line(file: Any) -> None:
+    """What a crash cut off must not swallow the next event."""
+    size = file.seek(0, os.SEEK_END)
+    if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+        file.write(b"\n")
+        file.flush()
+
+
+def _holder(path: Path) -> str:
+    opened = [event for event in read_events(path) if event["event"] == "opened"]
+    if not opened:
+        return ""
+    last = opened[-1]
+    return f": process {last['pid']} of {last['user']} on {last['host']} since {last['time'][:19]}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -16,15 +19,19 @@ from rich.progress import (
 
 from famus_ray.loop import EpochReport
 
+if TYPE_CHECKING:
+    from famus_ray.scale.search import TrialNews
+
 __all__ = ["EpochProgress", "StudyProgress"]
 
 _SECONDS_BETWEEN_LINES = 5.0
+_ENDS = ("completed", "pruned", "failed")
 
 
 class _Bar:
     """A rich bar on standard error; silent where that is no terminal."""
 
-    def __init__(self, label: str, total: int) -> None:
+    def __init__(self, label: str, total: int, *columns: ProgressColumn) -> None:
         self.console = Console(stderr=True)
         self.live = self.console.is_terminal
         self._progress = Progress(
@@ -33,7 +40,7 @@ class _Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[news]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *columns,
             console=self.console,
             disable=not self.live,
         )
@@ -41,8 +48,9 @@ class _Bar:
         self._label, self._total = label, total
         self._last_line = 0.0
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._progress.start()
+        return self
 
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
@@ -62,7 +70,7 @@ class EpochProgress(_Bar):
     """Progress of one run: give `on_epoch` and `on_step` to the training."""
 
     def __init__(self, label: str, epochs: int) -> None:
-        super().__init__(label, epochs)
+        super().__init__(label, epochs, TimeRemainingColumn())
         self._news = ""
 
     def on_epoch(self, report: EpochReport) -> None:
@@ -78,22 +86,60 @@ class EpochProgress(_Bar):
 
 
 class StudyProgress(_Bar):
-    """Progress of a study, from what its ledger is told."""
+    """Progress of a study, from what its ledger is told: give `on_trial` to it.
 
-    def __init__(self, trials: int) -> None:
+    Args:
+        trials: how many there will be.
+        ended: how many had ended before, by state.
+        best: value and number of the best trial before.
+    """
+
+    def __init__(
+        self,
+        trials: int,
+        ended: Mapping[str, int] | None = None,
+        best: tuple[float, int] | None = None,
+    ) -> None:
         super().__init__("trials", trials)
-        self._ended: dict[str, int] = {}
-        self._best: tuple[float, int] | None = None
+        self._ended = {s: n for s, n in (ended or {}).items() if s in _ENDS}
+        self._before = sum(self._ended.values())
+        self._best = best
+        self._running: set[int] = set()
+        self._began: float | None = None
 
-    def on_trial(self, event: str, number: int, value: float | None) -> None:
+    def on_trial(self, news: TrialNews) -> None:
+        if news.event == "started":
+            self._running.add(news.number)
+            self._began = self._began or time.monotonic()
+        value = news.value
         # Of equals the first trial, as in the table.
         if value is not None and (
-            self._best is None or (value, -number) > (self._best[0], -self._best[1])
+            self._best is None or (value, -news.number) > (self._best[0], -self._best[1])
         ):
-            self._best = (value, number)
-        if event in ("completed", "pruned", "failed"):
-            self._ended[event] = self._ended.get(event, 0) + 1
-        best = f"best {self._best[0]:.4f} (trial {self._best[1]})" if self._best else ""
-        counts = "  ".join(f"{count} {state}" for state, count in sorted(self._ended.items()))
-        if event != "started":
-            self.show(sum(self._ended.values()), f"{best}  {counts}")
+            self._best = (value, news.number)
+        if news.event in _ENDS:
+            self._running.discard(news.number)
+            self._ended[news.event] = self._ended.get(news.event, 0) + 1
+        self.show(sum(self._ended.values()), "  ".join(self._parts()))
+
+    def _parts(self) -> Iterator[str]:
+        if self._best:
+            yield f"best {self._best[0]:.4f} (trial {self._best[1]})"
+        if self._running:
+            yield f"{len(self._running)} running"
+        for state, count in sorted(self._ended.items()):
+            yield f"{count} {state}"
+        done = sum(self._ended.values())
+        if done > self._before and self._began is not None:
+            hours = (time.monotonic() - self._began) / 3600
+            pace = (done - self._before) / hours
+            yield f"{pace:.0f} trials/h"
+            if done < self._total:
+                yield f"{_span((self._total - done) / pace)} left"
+
+
+def _span(hours: float) -> str:
+    minutes = hours * 60
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{minutes:.0f} min" if minutes >= 2 else f"{minutes * 60:.0f} s"

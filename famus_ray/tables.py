@@ -65,14 +65,16 @@ SAMPLES = Table(
 )
 TRIALS = Table(
     "trials",
-    1,
+    2,
     {
         "trial": ("int64", "", "number of the trial, from 0, in the order of the suggestions"),
         "trial_id": ("string", "", "name of the trial's folder under trials/"),
         "state": ("string", "", "running, completed, pruned, failed or interrupted"),
-        "value": ("float64", "", "the study's metric at the trial's best epoch"),
+        "value": ("float64", "", "the study's metric at the best epoch, the mean over seeds"),
+        "value_std": ("float64", "", "its standard deviation over seeds; empty with one seed"),
         "epochs": ("int64", "epochs", "epochs completed"),
-        "seconds": ("float64", "s", "training time"),
+        "seconds": ("float64", "s", "training time, over all attempts"),
+        "attempts": ("int64", "", "how often its process began"),
         "started": ("datetime64[us, UTC]", "", "when the trial began"),
         "ended": ("datetime64[us, UTC]", "", "when it ended"),
         "node": ("string", "", "address of the node it ran on"),

@@ -22,7 +22,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.demo, run.train, study.tune, study.trials, read.report, labels.labels):
+for command in (
+    run.demo,
+    run.train,
+    study.tune,
+    study.resume,
+    study.extend,
+    study.trials,
+    read.report,
+    labels.labels,
+):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(presets_app, name="presets")

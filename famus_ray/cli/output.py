@@ -122,12 +122,14 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
     elif as_json:
         print(trials.to_json(orient="records", date_format="iso"))
     else:
-        from famus_ray.ledger import PARAMETER
+        from famus_ray.ledger import COST, PARAMETER
 
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
-        columns = ["trial", "state", "value", "epochs", "seconds", *settings]
+        spread = [c for c in ("value_std",) if trials[c].notna().any()]
+        more = [c for c in trials if str(c).startswith((COST, "test_", "seeds", "seconds_per"))]
+        columns = ["trial", "state", "value", *spread, *more, "epochs", "seconds", *settings]
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
-        names = [str(c).removeprefix(PARAMETER) for c in columns]
+        names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]
         print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])
 
 

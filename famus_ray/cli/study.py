@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from famus_ray.cli.options import AsJson, DryRun, Name, Overrides
 
-__all__ = ["trials", "tune"]
+if TYPE_CHECKING:
+    from famus_ray.progress import StudyProgress
+
+__all__ = ["extend", "resume", "trials", "tune"]
 
 
 def tune(
@@ -41,19 +45,84 @@ def tune(
     from famus_ray.scale.study import new_study_path, run_study
 
     path = new_study_path(loaded)
-    progress = StudyProgress(loaded.base.config.study.trials)
-    with interruptible(f"what has run is in: famus-ray trials {path}"), progress:
-        run_study(loaded, path, lambda n: progress.on_trial(n.event, n.number, n.value))
+    progress = StudyProgress(loaded.planned_trials())
+    with interruptible(f"go on with: famus-ray resume {path}"), progress:
+        run_study(loaded, path, progress.on_trial)
+    show_study(path, as_json)
+
+
+def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Finish a run or study that was interrupted, however it was."""
+    from famus_ray.cli.output import interruptible, show_run, show_study
+    from famus_ray.reading.folders import find_folder
+
+    path, more = find_folder(name), tuple(overrides or ())
+    again = interruptible(f"go on with: famus-ray resume {path}")
+    if not (path / "ledger.jsonl").is_file():
+        from famus_ray.api import resume_run
+        from famus_ray.progress import EpochProgress
+        from famus_ray.reading.folders import load_config
+
+        progress = EpochProgress(path.name, load_config(path)["schedule"]["epochs"])
+        with again, progress:
+            result = resume_run(path, *more, on_epoch=progress.on_epoch, on_step=progress.on_step)
+        show_run(result, as_json)
+        return
+    from famus_ray.scale.study import resume_study
+
+    with again, _progress_of(path) as bar:
+        resume_study(path, more, bar.on_trial)
+    show_study(path, as_json)
+
+
+def extend(
+    name: Name,
+    trials: Annotated[int, typer.Option(min=1, help="How many trials to add.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add trials to a study; its searcher knows all that came before."""
+    from famus_ray.cli.output import interruptible, show_study
+    from famus_ray.reading.folders import find_folder
+    from famus_ray.scale.study import extend_study
+
+    path = find_folder(name)
+    again = interruptible(f"go on with: famus-ray resume {path}")
+    with again, _progress_of(path, more=trials) as bar:
+        extend_study(path, trials, bar.on_trial)
     show_study(path, as_json)
 
 
 def trials(
     name: Name,
     to: Annotated[Path | None, typer.Option("--to", help="A .csv or .parquet file.")] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="With the test accuracy, mean and deviation over seeds.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The table of a study's trials, the best first."""
     from famus_ray.cli.output import show_trials
     from famus_ray.reading.folders import load_trials
 
-    show_trials(load_trials(name).sort_values("value", ascending=False), to, as_json)
+    table = load_trials(name)
+    if test:
+        from famus_ray.reading.folders import load_config, load_curves
+        from famus_ray.reading.trials import with_test_accuracy
+
+        table = with_test_accuracy(table, load_curves(name), load_config(name)["run"]["select"])
+    show_trials(table.sort_values("value", ascending=False), to, as_json)
+
+
+def _progress_of(path: Path, more: int = 0) -> StudyProgress:
+    """The progress of a study that is there already."""
+    from famus_ray.config.space import saved_space
+    from famus_ray.progress import StudyProgress
+    from famus_ray.reading.folders import load_trials
+    from famus_ray.reading.trials import best_trial
+
+    best = best_trial(path)
+    return StudyProgress(
+        saved_space(path).planned_trials() + more,
+        Counter(load_trials(path)["state"]),
+        None if best is None else (best.value, best.number),
+    )

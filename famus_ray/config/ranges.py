@@ -1,4 +1,5 @@
-"""Ranges of a search space: a real number, a whole number or a choice, maybe on a condition."""
+"""Ranges of a search space: a real number, a whole number or a choice, maybe on a condition;
+and what is not searched but set: a constant on a condition, and a multiple of another setting."""
 
 from __future__ import annotations
 
@@ -17,11 +18,23 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 __all__ = [
-    "Choice", "FloatRange", "IntRange", "Range", "describe_error", "joined", "listed",
-    "parse_ranges", "read_ranges", "scalar",
+    "Choice",
+    "Constant",
+    "Derived",
+    "FloatRange",
+    "IntRange",
+    "Range",
+    "Searched",
+    "describe_error",
+    "joined",
+    "listed",
+    "parse_ranges",
+    "read_ranges",
+    "scalar",
 ]  # fmt: skip
 
 _Number = int | float
+_TYPES = ("float", "int", "choice", "constant", "derived")
 
 
 class _Conditional(BaseModel):
@@ -59,6 +72,13 @@ class FloatRange(_Conditional):
     def contains(self, value: Any) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high
 
+    def steps(self) -> list[Any] | None:
+        """All values, None where they cannot be listed."""
+        if self.step is None:
+            return [self.low] if self.low == self.high else None
+        count = int((self.high - self.low) / self.step + 1e-9) + 1
+        return [self.low + i * self.step for i in range(count)]
+
 
 class IntRange(_Conditional):
     """A whole number in [low, high]."""
@@ -88,6 +108,10 @@ class IntRange(_Conditional):
     def contains(self, value: Any) -> bool:
         return isinstance(value, int) and self.low <= value <= self.high
 
+    def steps(self) -> list[Any] | None:
+        """All values."""
+        return list(range(self.low, self.high + 1, self.step))
+
 
 class Choice(_Conditional):
     """One of some values."""
@@ -115,8 +139,46 @@ class Choice(_Conditional):
     def contains(self, value: Any) -> bool:
         return scalar(value) in [scalar(v) for v in self.values]
 
+    def steps(self) -> list[Any] | None:
+        """All values."""
+        return [scalar(value) for value in self.values]
 
-Range = Annotated[FloatRange | IntRange | Choice, Field(discriminator="type")]
+
+class Constant(_Conditional):
+    """One value, where its condition holds."""
+
+    type: Literal["constant"]
+    value: Any
+
+    def ends(self) -> list[Any]:
+        return [self.value]
+
+    def contains(self, value: Any) -> bool:
+        return bool(scalar(value) == scalar(self.value))
+
+
+class Derived(_Conditional):
+    """A multiple of another setting."""
+
+    type: Literal["derived"]
+    of: str
+    """The other setting."""
+    times: float = 1.0
+    whole: bool = False
+    """Rounded to a whole number."""
+
+    def value(self, of: float) -> float:
+        return round(of * self.times) if self.whole else of * self.times
+
+    def ends(self) -> list[Any]:
+        return []
+
+    def contains(self, value: Any) -> bool:
+        return True
+
+
+Searched = FloatRange | IntRange | Choice
+Range = Annotated[FloatRange | IntRange | Choice | Constant | Derived, Field(discriminator="type")]
 _ADAPTER: TypeAdapter[Range] = TypeAdapter(Range)
 
 
@@ -157,7 +219,7 @@ def scalar(value: Any) -> Any:
 def describe_error(details: Mapping[str, Any], entry: str = "") -> str:
     """A pydantic error as `where: what`, in the words of the file."""
     # The discriminator adds the entry's type to the location; people did not write it there.
-    parts = [str(p) for p in details["loc"] if not entry or p not in ("float", "int", "choice")]
+    parts = [str(p) for p in details["loc"] if not entry or p not in _TYPES]
     where = ".".join([*([entry] if entry else []), *parts])
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":

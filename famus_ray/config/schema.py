@@ -351,19 +351,31 @@ class StudyConfig(_Section):
     """The search for good settings."""
 
     trials: Int = Field(16, ge=1)
-    """Configurations to try."""
+    """Configurations to try; a grid has as many as it has."""
     concurrent: Int | None = Field(None, ge=1)
     """Trials at the same time; as many as the cluster holds when left out."""
     metric: str = "validation/top1"
     """Curve that is maximised."""
+    minimise: tuple[str, ...] = ()
+    """More objectives: curves that are minimised, such as time/step."""
+    seeds: Int = Field(1, ge=1)
+    """Runs of each configuration, with run.seed, run.seed + 1, ...; its value is their mean."""
+    searcher: Literal["tpe", "random", "grid", "qmc", "gp", "nsga2", "cmaes"] = "tpe"
+    """tpe: tree-structured Parzen estimator; random; grid: every combination; qmc: an even
+    spread; gp: Gaussian process; nsga2: evolution, for several objectives; cmaes: evolution
+    strategy, for numbers (needs the extra `search`)."""
+    scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
+    """What ends poor trials early: successive halving, HyperBand, the median rule, nothing."""
     seed: Seed = 0
-    """Seed of the sampler."""
+    """Seed of the searcher."""
     startup_trials: Int = Field(5, ge=1)
-    """Random trials before the sampler models the results."""
+    """Random trials before the searcher models the results."""
     grace_epochs: Int = Field(3, ge=1)
-    """Epochs before a trial can be pruned (ASHA)."""
+    """Epochs before a trial can be pruned."""
     reduction_factor: Int = Field(3, ge=2)
-    """At each rung one trial in so many goes on (ASHA)."""
+    """At each rung one trial in so many goes on (asha, hyperband)."""
+    retries: Int = Field(2, ge=0)
+    """How often a trial is begun again whose process or node was lost."""
 
 
 class Config(_Section):

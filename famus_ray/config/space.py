@@ -8,13 +8,16 @@ space:
   meta.k: {type: int, low: 1, high: 6}
   meta.grouping: {type: choice, values: [tensor, layer, block]}
   meta.scope: {type: choice, values: [all, tail], when: {meta.grouping: layer}}
+  meta.lambda1: {type: constant, value: 0.0, when: {meta.grouping: block}}
+  meta.gate_lr: {type: derived, of: meta.lr, times: 100}
 points: [{meta.lr: 1.0e-3}]
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from famus_ray.config.ranges import (
     Choice,
+    Constant,
+    Derived,
+    FloatRange,
     Range,
+    Searched,
     describe_error,
     joined,
     listed,
@@ -36,9 +43,10 @@ from famus_ray.errors import UserError
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["Space", "check_study", "load_space", "space_names", "space_path"]
+__all__ = ["Space", "check_study", "load_space", "saved_space", "space_names", "space_path"]
 
-_FIXED = ("scale.", "study.", "run.", "schedule.epochs")
+_FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
+_NOT_FIXED = ("run.batch_size",)
 
 
 class _SpaceFile(BaseModel):
@@ -75,19 +83,68 @@ class Space:
         self._order = _dependencies_first(entries)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
-        """Suggest; Optuna keeps what was suggested in `trial.params`."""
-        chosen = {name: _value_of(self.base, name) for name in field_names()}
+        """The settings of a trial: suggested, set on a condition, or derived."""
+        return self._walk(lambda name, entry: entry.suggest(trial, name))
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of values that the conditions allow, the last setting fastest."""
+        found: list[dict[str, Any]] = []
+        places: list[int] | None = []  # which value of each setting, in the order of the walk
+        while places is not None:
+            given, taken = places, list[tuple[int, int]]()
+
+            def pick(name: str, entry: Searched) -> Any:
+                values = entry.steps() or []
+                place = given[len(taken)] if len(taken) < len(given) else 0  # noqa: B023
+                taken.append((place, len(values)))  # noqa: B023
+                return values[place]
+
+            found.append(self._walk(pick))
+            while taken and taken[-1][0] + 1 == taken[-1][1]:
+                taken.pop()
+            places = [place for place, _ in taken]
+            places = [*places[:-1], places[-1] + 1] if places else None
+        return found
+
+    def planned_trials(self) -> int:
+        """How many trials the study has: those of the grid, or as many as it asks for."""
+        study = self.base.config.study
+        return len(self.grid()) if study.searcher == "grid" else study.trials
+
+    def size(self) -> int | None:
+        """How many different trials there are; None where a range of real numbers has no steps."""
+        countable = all(entry.steps() is not None for _, entry in self._searched())
+        return len(self.grid()) if countable else None
+
+    def _searched(self) -> list[tuple[str, Searched]]:
+        return [(n, e) for n, e in self.entries.items() if not isinstance(e, Constant | Derived)]
+
+    def _walk(self, pick: Callable[[str, Searched], Any]) -> dict[str, Any]:
+        """The settings in the order of their conditions, each as `pick` says."""
+        values = {name: _value_of(self.base, name) for name in field_names()}
+        chosen: dict[str, Any] = {}
         for name in self._order:
             entry = self.entries[name]
-            if all(_matches(chosen[key], wanted) for key, wanted in entry.when.items()):
-                chosen[name] = entry.suggest(trial, name)
-        return {}
+            if not all(_matches(values[key], wanted) for key, wanted in entry.when.items()):
+                continue
+            if isinstance(entry, Constant):
+                chosen[name] = scalar(entry.value)
+            elif isinstance(entry, Derived):
+                chosen[name] = entry.value(values[entry.of])
+            else:
+                chosen[name] = pick(name, entry)
+            values[name] = chosen[name]
+        return chosen
 
     def describe(self) -> Iterator[tuple[str, str, str]]:
         """Setting, range and condition of each entry, for people."""
         for name, entry in self.entries.items():
             if isinstance(entry, Choice):
                 span = " | ".join(map(str, entry.values))
+            elif isinstance(entry, Constant):
+                span = str(entry.value)
+            elif isinstance(entry, Derived):
+                span = f"{entry.times:g} x {entry.of}"
             else:
                 span = f"{entry.low} … {entry.high}{' (log)' if entry.log else ''}"
             yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
@@ -138,29 +195,64 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
         problems += _out_of_range(entries, base)
     except UserError as error:
         problems += [line.removeprefix(f"{name}: ") for line in str(error).splitlines()]
+    else:
+        if base.config.study.searcher == "grid":
+            problems += _against_a_grid(entries, base)
     if problems:
         raise UserError(joined(name, problems))
     text = path.read_text(encoding="utf-8")
     return Space(path.stem, text, file.about, base, entries, file.points)
 
 
+def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
+    """The search space of a study that was begun in the folder `path`, with its settings.
+
+    Raises:
+        UserError: no study there.
+    """
+    for name in ("space.yaml", "config.yaml"):
+        if not (path / name).is_file():
+            raise UserError(f"{path}: no study to go on with: it has no {name}")
+    file = path / "space.yaml"
+    content = load_yaml(file)
+    entries, problems = parse_ranges(content.get("space"))
+    if problems:
+        raise UserError(joined(str(file), problems))
+    base = resolve(path / "config.yaml", overrides)
+    points = content.get("points") or []
+    name = path.name.removeprefix("study-")
+    return Space(name, file.read_text("utf-8"), content.get("about", ""), base, entries, points)
+
+
 def check_study(config: Config) -> None:
     """Raise the UserError of a study that cannot run, whatever its space."""
+    study = config.study
     if config.scale.workers > 1:
         raise UserError(
             f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
             "train its configuration on several with `famus-ray train --workers`"
         )
-    split, _, quantity = config.study.metric.partition("/")
+    split, _, quantity = study.metric.partition("/")
     if split not in ("validation", "test") or quantity not in ("top1", "top5"):
         raise UserError(
-            f"study.metric = {config.study.metric}: must be a curve that grows with quality, "
+            f"study.metric = {study.metric}: must be a curve that grows with quality, "
             "validation/top1 or validation/top5"
         )
     if split != config.run.select:
         raise UserError(
-            f"study.metric = {config.study.metric}: run.select is {config.run.select}; a study "
+            f"study.metric = {study.metric}: run.select is {config.run.select}; a study "
             "and its runs select on the same split"
+        )
+    if study.minimise and study.scheduler != "none":
+        raise UserError(
+            f"study.scheduler = {study.scheduler}: with several objectives no trial is plainly "
+            "the worse; set study.scheduler=none"
+        )
+    if study.minimise and study.searcher == "cmaes":
+        raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
+    if study.searcher == "cmaes" and find_spec("cmaes") is None:
+        raise UserError(
+            "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
         )
 
 
@@ -184,22 +276,36 @@ def _problems(entries: Mapping[str, Range], file: _SpaceFile) -> list[str]:
     for name in file.space:
         if name not in field_names():
             found.append(f"{name}: not a setting{_did_you_mean(name)}")
-        elif name.startswith(_FIXED):
+        elif name.startswith(_FIXED) and name not in _NOT_FIXED:
             found.append(f"{name}: is the same for all trials of a study; put it under settings")
     for name, entry in entries.items():
+        if isinstance(entry, Derived) and entry.of not in field_names():
+            found.append(f"{name}.of: {entry.of} is not a setting{_did_you_mean(entry.of)}")
         for key in entry.when:
             if key not in field_names():
                 found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
             elif key in entries and not any(map(entries[key].contains, listed(entry.when[key]))):
                 found.append(f"{name}.when: {key} is never {entry.when[key]}")
     if entries and not _dependencies_first(entries):
-        found.append("when: the conditions go round in a circle")
+        circle = ", ".join(_in_a_circle(entries))
+        found.append(f"when: the conditions go round in a circle: {circle}")
     for i, point in enumerate(file.points):
         for key, value in point.items():
             if key not in file.space:
                 found.append(f"points[{i}]: {key} is not in the space")
             elif key in entries and not entries[key].contains(value):
                 found.append(f"points[{i}]: {key} = {value} is outside its range")
+    return found
+
+
+def _against_a_grid(entries: Mapping[str, Range], base: Resolved) -> list[str]:
+    found = [
+        f"{name}: has no end of values for study.searcher = grid; give it a step, or choices"
+        for name, entry in entries.items()
+        if isinstance(entry, FloatRange) and entry.steps() is None
+    ]
+    if base.sources["study.trials"] != "default":
+        found.append("study.trials: a grid has all its trials; leave it out")
     return found
 
 
@@ -220,14 +326,23 @@ def _out_of_range(entries: Mapping[str, Range], base: Resolved) -> list[str]:
 def _dependencies_first(space: Mapping[str, Range]) -> list[str]:
     """Names so ordered that a condition comes after what it asks; empty if that cannot be."""
     order: list[str] = []
-    waiting = list(space)
-    while waiting:
-        ready = [n for n in waiting if all(k in order or k not in space for k in space[n].when)]
-        if not ready:
-            return []
+    while ready := [n for n in space if n not in order and _needs(space[n], space) <= {*order}]:
         order += ready
-        waiting = [n for n in waiting if n not in ready]
-    return order
+    return order if len(order) == len(space) else []
+
+
+def _in_a_circle(space: Mapping[str, Range]) -> list[str]:
+    """The names that wait for each other."""
+    left = list(space)
+    while free := [n for n in left if not _needs(space[n], space) & {*left}]:
+        left = [n for n in left if n not in free]
+    return left
+
+
+def _needs(entry: Range, space: Mapping[str, Range]) -> set[str]:
+    """The other entries that must have a value before this one."""
+    needs = {*entry.when, *([entry.of] if isinstance(entry, Derived) else [])}
+    return needs & {*space}
 
 
 def _did_you_mean(name: str) -> str:

@@ -45,6 +45,7 @@ def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str)
     shown: set[str] = set()
     for _, row in trials.iterrows():
         rows = curves[(curves["trial"] == row["trial"]) & (curves["metric"] == metric)]
+        rows = rows.groupby("epoch")["value"].mean().reset_index()  # over seeds
         is_best = best is not None and row["trial"] == best.number
         name = "best trial" if is_best else str(row["state"])
         figure.add_scatter(

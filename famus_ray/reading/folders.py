@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from famus_ray.errors import UserError
 from famus_ray.ledger import is_held, trials_table
 from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table
 
-__all__ = ["RunSummary", "find_folder", "load_curves", "load_samples", "load_trials", "summarise"]
+__all__ = [
+    "RunSummary",
+    "find_folder",
+    "load_config",
+    "load_curves",
+    "load_samples",
+    "load_trials",
+    "summarise",
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,19 @@ def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
     raise UserError(f"{name}: no such run or study{hint}")
 
 
+def load_config(folder: str | Path) -> dict[str, Any]:
+    """The settings of a run or study, by section and key.
+
+    Raises:
+        UserError: neither.
+    """
+    path = find_folder(folder) / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{path.parent}: neither a run nor a study: it has no config.yaml")
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
 def load_trials(study: str | Path) -> pd.DataFrame:
     """One row a trial of a study: state, value, epochs, times, and `param.*` columns.
 
@@ -68,28 +91,34 @@ def load_trials(study: str | Path) -> pd.DataFrame:
 
 
 def load_curves(folder: str | Path) -> pd.DataFrame:
-    """Tidy curves of a run or of all trials of a study: trial, epoch, metric, value.
+    """Tidy curves of a run or of all trials of a study: trial, seed, epoch, metric, value.
 
-    `trial` is the number in the trials table, or the folder's name for a single run.
+    `trial` is the number in the trials table, or the folder's name for a single run. `seed`
+    is empty where a trial has one run only.
 
     Raises:
         UserError: no curves there.
     """
     path = find_folder(folder)
     if (path / "curves.parquet").is_file():
-        frame = read_table(path / "curves.parquet", CURVES)
-        frame.insert(0, "trial", path.name)
-        return frame
+        return _curves(path / "curves.parquet", path.name, None)
     frames = []
     for trial, trial_id in load_trials(path)[["trial", "trial_id"]].itertuples(index=False):
-        curves = path / "trials" / str(trial_id) / "curves.parquet"
-        if curves.is_file():
-            frame = read_table(curves, CURVES)
-            frame.insert(0, "trial", trial)
-            frames.append(frame)
+        own = path / "trials" / str(trial_id)
+        if (own / "curves.parquet").is_file():
+            frames.append(_curves(own / "curves.parquet", trial, None))
+        for curves in sorted(own.glob("seed-*/curves.parquet")):
+            frames.append(_curves(curves, trial, int(curves.parent.name.removeprefix("seed-"))))
     if not frames:
         raise UserError(f"{path}: no trial has finished an epoch yet")
     return pd.concat(frames, ignore_index=True)
+
+
+def _curves(path: Path, trial: int | str, seed: int | None) -> pd.DataFrame:
+    frame = read_table(path, CURVES)
+    frame.insert(0, "trial", trial)
+    frame.insert(1, "seed", pd.Series(seed, index=frame.index, dtype="Int64"))
+    return frame
 
 
 def load_samples(run: str | Path) -> pd.DataFrame:

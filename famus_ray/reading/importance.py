@@ -10,7 +10,7 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState, create_trial
 
-from famus_ray.config.ranges import read_ranges
+from famus_ray.config.ranges import Searched, read_ranges
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading.trials import settings_of
 
@@ -30,20 +30,24 @@ def optuna_study(trials: pd.DataFrame, space_file: Path) -> optuna.Study:
 
     States are as in the table, which Ray Tune's own record does not keep.
     """
-    entries = read_ranges(space_file)
+    ranges = {
+        name: entry.distribution()
+        for name, entry in read_ranges(space_file).items()
+        if isinstance(entry, Searched)
+    }
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for _, row in trials.iterrows():
         state = _STATES.get(str(row["state"]))
         if state is None:
             continue
-        settings = settings_of(row)
+        settings = {name: v for name, v in settings_of(row).items() if name in ranges}
         value = None if pd.isna(row["value"]) else float(row["value"])
         study.add_trial(
             create_trial(
                 state=state,
                 params=settings,
-                distributions={name: entries[name].distribution() for name in settings},
+                distributions={name: ranges[name] for name in settings},
                 value=value if state is TrialState.COMPLETE else None,
                 intermediate_values={} if value is None else {int(row["epochs"]): value},
             )
@@ -68,7 +72,7 @@ def comparable_values(
         return reported, 0
     epoch = int(reported["epochs"].min())
     early = curves[(curves["metric"] == metric) & (curves["epoch"] <= epoch)]
-    best = early.groupby("trial")["value"].max()
+    best = early.groupby(["trial", "seed"], dropna=False)["value"].max().groupby("trial").mean()
     return reported.assign(value=reported["trial"].map(best), state="completed"), epoch
 
 
@@ -86,7 +90,8 @@ def parameter_importance(trials: pd.DataFrame, space_file: Path, seed: int = 0) 
     if len(trials) < FEWEST_TRIALS or trials["value"].nunique() < 2:
         return nothing
     names = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
-    always = [n for n in names if trials[PARAMETER + n].notna().all()]
+    searched = {n for n, entry in read_ranges(space_file).items() if isinstance(entry, Searched)}
+    always = [n for n in names if n in searched and trials[PARAMETER + n].notna().all()]
     varied = [n for n in always if trials[PARAMETER + n].nunique() > 1]
     if not varied:
         return nothing

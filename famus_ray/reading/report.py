@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
@@ -15,7 +14,14 @@ from famus_ray.files import write_text
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading import figures
 from famus_ray.reading.diagnosis_figures import diagnosis_figures
-from famus_ray.reading.folders import find_folder, load_curves, load_samples, load_trials, summarise
+from famus_ray.reading.folders import (
+    find_folder,
+    load_config,
+    load_curves,
+    load_samples,
+    load_trials,
+    summarise,
+)
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
 from famus_ray.reading.trials import best_of
@@ -39,7 +45,7 @@ def write_report(folder: str | Path) -> Path:
     page = environment.get_template("report.html.j2").render(
         name=path.name,
         manifest=json.loads((path / "manifest.json").read_text(encoding="utf-8")),
-        config=yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")),
+        config=load_config(path),
         config_text=(path / "config.yaml").read_text(encoding="utf-8"),
         plotly=Markup(_plotly_source()),  # noqa: S704 - plotly's own script
         **content,
@@ -50,7 +56,7 @@ def write_report(folder: str | Path) -> Path:
 
 def _study(path: Path) -> dict[str, Any]:
     trials = load_trials(path)
-    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    config = load_config(path)
     metric = config["study"]["metric"]
     reported = trials["epochs"].gt(0).any()
     curves = load_curves(path) if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
@@ -84,7 +90,7 @@ def _study(path: Path) -> dict[str, Any]:
 
 def _run(path: Path) -> dict[str, Any]:
     curves = load_curves(path)
-    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    config = load_config(path)
     samples = load_samples(path) if (path / "samples.parquet").is_file() else None
     histograms = []
     if samples is not None:

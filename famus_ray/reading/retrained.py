@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from famus_ray.reading.folders import load_curves, summarise
+from famus_ray.reading.folders import load_config, load_curves, summarise
 
 __all__ = ["comparison", "load_retrained", "retrained_curves"]
 
@@ -17,7 +16,7 @@ def load_retrained(study: Path) -> pd.DataFrame:
     `seconds_per_step`. Empty where the study has none."""
     rows = []
     for folder in _folders(study):
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = load_config(folder)
         summary = summarise(load_curves(folder), config["run"]["select"])
         rows.append(
             {
@@ -52,7 +51,7 @@ def retrained_curves(study: Path, metric: str) -> pd.DataFrame:
     """One metric of all retrained runs: method, seed, epoch, value."""
     frames = []
     for folder in _folders(study):
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = load_config(folder)
         curves = load_curves(folder)
         rows = curves.loc[curves["metric"] == metric, ["epoch", "value"]]
         frames.append(rows.assign(method=config["method"]["name"], seed=config["run"]["seed"]))

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from famus_ray.ledger import PARAMETER
-from famus_ray.reading.folders import load_trials
+from famus_ray.reading.folders import load_trials, summarise
 
-__all__ = ["BestTrial", "best_of", "best_trial", "settings_of"]
+__all__ = ["BestTrial", "best_of", "best_trial", "settings_of", "with_test_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,39 @@ def best_of(trials: pd.DataFrame) -> BestTrial | None:
         return None
     row = candidates.iloc[int(candidates["value"].argmax())]
     return BestTrial(int(row["trial"]), float(row["value"]), settings_of(row))
+
+
+def with_test_accuracy(
+    trials: pd.DataFrame, curves: pd.DataFrame, select: str = "validation"
+) -> pd.DataFrame:
+    """The trials that reported, with their test accuracy over seeds (shares in [0, 1]):
+    seeds, test_best, test_best_std, test_last10, test_last10_std, seconds_per_step.
+
+    `test_best` is at the epoch with the best accuracy on `select`, `test_last10` the mean of
+    the last ten epochs. The deviations are empty with one seed.
+
+    Args:
+        trials: `load_trials`.
+        curves: `load_curves`.
+        select: the run's run.select.
+    """
+    runs = [
+        {"trial": key[0], **vars(summarise(rows, select))}
+        for key, rows in curves.groupby(["trial", "seed"], dropna=False)
+    ]
+    over_seeds = (
+        pd.DataFrame(runs)
+        .groupby("trial")
+        .agg(
+            seeds=("best", "size"),
+            test_best=("best", "mean"),
+            test_best_std=("best", "std"),
+            test_last10=("last10", "mean"),
+            test_last10_std=("last10", "std"),
+            seconds_per_step=("seconds_per_step", "mean"),
+        )
+    )
+    return trials.merge(over_seeds, on="trial")
 
 
 def settings_of(row: pd.Series[Any]) -> dict[str, Any]:

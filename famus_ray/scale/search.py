@@ -1,63 +1,265 @@
-"""Optuna as Ray Tune's searcher, with the states of trials told as they are."""
+"""The search of a study: Optuna suggests and prunes, the ledger remembers.
+
+Everything that happens is written to the ledger first and told to Optuna then. A search on a
+ledger that is there already replays it through the same code, so that searcher and pruner
+stand where they stood. What the searcher draws for a trial follows from the study's seed and
+the trial's number, not from what was drawn before.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
-from ray.tune.search.optuna import OptunaSearch
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial, TrialState
 
-from famus_ray.config.schema import StudyConfig
+from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.config.space import Space
+from famus_ray.ledger import FINAL, append_event, read_events
+from famus_ray.randomness import epoch_seed
 
-__all__ = ["Searcher"]
+__all__ = ["OnTrial", "Report", "Search", "TrialNews"]
+
+_UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+# Searchers whose state is in the trials that they drew: a replay draws again with them.
+_DRAW_IN_TURN = ("qmc", "nsga2", "cmaes")
 
 
-class Searcher(OptunaSearch):  # type: ignore[misc]
-    """TPE over a search space; NaN is told as FAIL, an early stop as PRUNED.
+@dataclass(frozen=True)
+class TrialNews:
+    """Something that happened to a trial: started, reported, completed, pruned or failed."""
 
-    Ray's own tells Optuna that pruned trials are complete, and leaves those that end in NaN
-    running for ever.
+    event: str
+    number: int
+    trial_id: str
+    epoch: int = 0
+    value: float | None = None
+    error: str | None = None
+
+
+OnTrial = Callable[[TrialNews], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A trial after one more epoch.
+
+    Attributes:
+        epoch: completed epochs, from 1.
+        value: the metric at the best epoch so far, the mean over seeds.
+        value_std: its standard deviation over seeds, None with one.
+        costs: the minimised objectives, by curve.
+        seconds: of training in this attempt.
     """
 
-    def __init__(self, space: Space, study: StudyConfig, epochs: int) -> None:
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        sampler = optuna.samplers.TPESampler(
-            seed=study.seed,
-            n_startup_trials=study.startup_trials,
+    epoch: int
+    value: float
+    value_std: float | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    node: str | None = None
+
+
+@dataclass
+class _Open:
+    """A trial under way."""
+
+    trial: Trial
+    settings: dict[str, Any]
+    last: Report | None = None
+
+
+class Search:
+    """Suggests the trials of a study, is told what comes of them, and says which to prune.
+
+    One process holds the ledger while it has a search.
+    """
+
+    def __init__(self, space: Space, ledger: Path, on_trial: OnTrial = lambda news: None) -> None:
+        self._space = space
+        self._config: Config = space.base.config
+        self._ledger = ledger
+        self._on_trial: OnTrial = lambda news: None
+        self._fixed = space.grid() if self._config.study.searcher == "grid" else space.points
+        self._planned = space.planned_trials()
+        self._open: dict[int, _Open] = {}
+        self._count = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            self._study = optuna.create_study(
+                study_name="study",
+                directions=[_UP, *[_DOWN for _ in self._config.study.minimise]],
+                pruner=_pruner(self._config),
+            )
+            self._replay(read_events(ledger))
+        self._waiting = deque(sorted(self._open))
+        self._on_trial = on_trial
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles those that know a search into snapshots that nobody reads."""
+        return {}
+
+    @property
+    def left(self) -> int:
+        """Trials to run: those that were begun and have not ended, and the new ones."""
+        return len(self._open) + max(0, self._planned - self._count)
+
+    def suggest(self) -> tuple[int, dict[str, Any]] | None:
+        """Number and settings of a trial to run; None when all have been handed out."""
+        if self._waiting:
+            number = self._waiting.popleft()
+            return number, self._open[number].settings
+        if self._count >= self._planned:
+            return None
+        number = self._count
+        given = self._fixed[number] if number < len(self._fixed) else None
+        settings = self._ask(given, self._config.study.searcher)
+        append_event(self._ledger, "started", trial_id(number), params=settings)
+        return number, settings
+
+    def begun(self, number: int) -> None:
+        """A process has taken up the trial."""
+        append_event(self._ledger, "attempt", trial_id(number))
+        self._tell_watcher("started", number)
+
+    def reported(self, number: int, report: Report) -> bool:
+        """A trial has finished an epoch; whether it should end here."""
+        append_event(
+            self._ledger, "reported", trial_id(number), epoch=report.epoch,
+            value=report.value if math.isfinite(report.value) else None,
+            seconds=round(report.seconds, 3), node=report.node,
+            **({} if report.value_std is None else {"value_std": report.value_std}),
+            **({"costs": dict(report.costs)} if report.costs else {}),
+        )  # fmt: skip
+        should_end = self._report(number, report)
+        self._tell_watcher("reported", number)
+        return should_end
+
+    def ended(
+        self, number: int, state: str, error: str | None = None, *, lost: bool = False
+    ) -> None:
+        """A trial is completed, pruned or failed.
+
+        Args:
+            lost: it failed because its process or node did; a study that is resumed tries again.
+        """
+        details = {"error": error, "lost": lost or None}
+        known = {key: value for key, value in details.items() if value}
+        append_event(self._ledger, state, trial_id(number), **known)
+        self._tell_watcher(state, number, error)
+        self._end(number, state)
+
+    def _replay(self, events: Iterable[Mapping[str, Any]]) -> None:
+        kind = self._config.study.searcher
+        searcher = kind if kind in _DRAW_IN_TURN else "random"
+        for event in events:
+            if "trial_id" not in event:
+                continue
+            number = int(event["trial_id"])
+            if event["event"] == "started":
+                self._ask(event["params"], searcher)
+            elif event["event"] == "reported" and number in self._open:
+                value = math.nan if event["value"] is None else event["value"]
+                costs = event.get("costs", {})
+                self._report(number, Report(event["epoch"], value, costs=costs))
+            elif event["event"] in FINAL and number in self._open and not event.get("lost"):
+                self._end(number, event["event"])
+
+    def _ask(self, given: Mapping[str, Any] | None, searcher: str) -> dict[str, Any]:
+        number = self._count
+        if given is not None:
+            self._study.enqueue_trial(dict(given))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "experimental"
+            self._study.sampler = _sampler(searcher, self._config.study, number)
+            trial = self._study.ask()
+            if searcher in _DRAW_IN_TURN:
+                _ = trial.relative_params  # drawn although settings are given
+            settings = self._space(trial)
+        self._open[number] = _Open(trial, settings)
+        self._count += 1
+        return settings
+
+    def _report(self, number: int, report: Report) -> bool:
+        at = self._open[number]
+        at.last = report
+        if len(self._study.directions) > 1:
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an epoch that is run again has been reported
+            at.trial.report(report.value, report.epoch)
+        return at.trial.should_prune()
+
+    def _end(self, number: int, state: str) -> None:
+        at = self._open.pop(number)
+        told = _STATES[state]
+        if told is TrialState.COMPLETE and at.last is not None:
+            costs = [at.last.costs[name] for name in self._config.study.minimise]
+            self._study.tell(at.trial, [at.last.value, *costs])
+        elif told is TrialState.PRUNED and at.last is not None and len(self._study.directions) == 1:
+            self._study.tell(at.trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(at.trial, state=TrialState.FAIL)
+
+    def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
+        last = self._open[number].last
+        epoch, value = (last.epoch, last.value) if last else (0, None)
+        self._on_trial(TrialNews(event, number, trial_id(number), epoch, value, error))
+
+
+def trial_id(number: int) -> str:
+    """The name of a trial's folder."""
+    return f"{number:04d}"
+
+
+def _sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
+    seed = epoch_seed(study.seed, "search", number) % 2**32
+    first = study.startup_trials
+    samplers = optuna.samplers
+    if kind == "tpe":
+        return samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=first,
             multivariate=True,
             group=True,  # conditional settings are modelled apart
-            constant_liar=True,  # trials under way count, so that parallel ones spread out
+            constant_liar=not study.minimise,  # parallel trials spread out
         )
-        super().__init__(
-            space=space,
-            metric="value",
-            mode="max",
-            sampler=sampler,
-            points_to_evaluate=space.points or None,
+    if kind == "gp":
+        return samplers.GPSampler(seed=seed, n_startup_trials=first)
+    if kind == "qmc":
+        return samplers.QMCSampler(scramble=True, seed=study.seed)  # one sequence for all trials
+    if kind == "nsga2":
+        return samplers.NSGAIISampler(seed=seed, population_size=max(2, first))
+    if kind == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, n_startup_trials=first)
+    return samplers.RandomSampler(seed=seed)
+
+
+def _pruner(config: Config) -> optuna.pruners.BasePruner:
+    study, budget = config.study, config.schedule.epochs
+    grace = min(study.grace_epochs, budget)
+    pruners = optuna.pruners
+    if study.scheduler == "asha":
+        return pruners.SuccessiveHalvingPruner(
+            min_resource=grace, reduction_factor=study.reduction_factor
         )
-        self._budget = epochs
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if math.isfinite(result["value"]) and trial_id not in self._completed_trials:
-            self._ot_trials[trial_id].report(result["value"], result["epoch"])
-
-    def on_trial_complete(
-        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
-    ) -> None:
-        if trial_id in self._completed_trials:
-            return
-        self._completed_trials.add(trial_id)
-        value = result.get("value", math.nan) if result else math.nan
-        trial = self._ot_trials[trial_id]
-        if error or not math.isfinite(value):
-            self._ot_study.tell(trial, state=TrialState.FAIL)
-        elif result and result["epoch"] < self._budget:
-            self._ot_study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._ot_study.tell(trial, value)
+    if study.scheduler == "hyperband":
+        return pruners.HyperbandPruner(
+            min_resource=grace, max_resource=budget, reduction_factor=study.reduction_factor
+        )
+    if study.scheduler == "median":
+        return pruners.MedianPruner(n_startup_trials=study.startup_trials, n_warmup_steps=grace - 1)
+    return pruners.NopPruner()

@@ -1,36 +1,20 @@
-"""A study: Ray Tune runs the trials, Optuna suggests them, ASHA prunes, the ledger remembers."""
+"""A study: Ray Tune runs the trials, Optuna suggests and prunes, the ledger remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from famus_ray.config.space import Space, check_study
+from famus_ray.config.space import Space, check_study, saved_space
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
 from famus_ray.loop import check
-from famus_ray.run_folder import RunFolder, runs_root
+from famus_ray.run_folder import RunFolder, config_text, runs_root
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log, trials_at_once
+from famus_ray.scale.search import OnTrial, Search, TrialNews
 from famus_ray.tables import TRIALS, write_table
 
-__all__ = ["OnTrial", "TrialNews", "new_study_path", "run_study"]
-
-
-@dataclass(frozen=True)
-class TrialNews:
-    """Something that happened to a trial: started, reported, completed, pruned or failed."""
-
-    event: str
-    number: int
-    trial_id: str
-    epoch: int = 0
-    value: float | None = None
-    error: str | None = None
-
-
-OnTrial = Callable[[TrialNews], None]
+__all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]
 
 
 def new_study_path(space: Space) -> Path:
@@ -65,26 +49,72 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     check_study(config)
     data = check(config)
     with cluster(config.scale) as resources:
-        concurrent = trials_at_once(config.scale, resources, config.study.concurrent)
-        with holding(path / "ledger.jsonl"), ray_log(path / "ray.log"), ctrl_c():
+        at_once = trials_at_once(config.scale, resources, config.study.concurrent)
+        with holding(path / "ledger.jsonl"):
             RunFolder(path).begin(config, data)
             write_text(path / "space.yaml", space.text)
-            try:
-                _fit(space, path, concurrent, on_trial)
-            finally:
-                write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
+            _run(space, path, at_once, on_trial)
 
 
-def _fit(space: Space, path: Path, concurrent: int, on_trial: OnTrial) -> None:
+def resume_study(
+    path: Path, overrides: tuple[str, ...] = (), on_trial: OnTrial = lambda news: None
+) -> None:
+    """Finish what was begun in the folder `path`, from its ledger alone.
+
+    Trials that have ended stay as they are; those under way go on from their checkpoints;
+    those that failed because their process or node was lost begin again.
+
+    Args:
+        overrides: settings that change no number, such as study.concurrent.
+
+    Raises:
+        UserError: no study there, another process is running it, or other settings.
+    """
+    space = saved_space(path, overrides)
+    config = space.base.config
+    check_study(config)
+    RunFolder(path).check_same(config)
+    with holding(path / "ledger.jsonl"):
+        if not Search(space, path / "ledger.jsonl").left:
+            return
+        with cluster(config.scale) as resources:
+            at_once = trials_at_once(config.scale, resources, config.study.concurrent)
+            _run(space, path, at_once, on_trial)
+
+
+def extend_study(path: Path, trials: int, on_trial: OnTrial = lambda news: None) -> None:
+    """Add `trials` to a study and run them; the searcher knows all that came before.
+
+    Raises:
+        UserError: as `resume_study`, and a grid, which has no more.
+    """
+    config = saved_space(path).base.config
+    if config.study.searcher == "grid":
+        raise UserError(f"{path}: a grid has all its trials; there are none to add")
+    more = {"trials": config.study.trials + trials}
+    config = config.model_copy(update={"study": config.study.model_copy(update=more)})
+    with holding(path / "ledger.jsonl"):
+        write_text(path / "config.yaml", config_text(config))
+    resume_study(path, on_trial=on_trial)
+
+
+def _run(space: Space, path: Path, at_once: int, on_trial: OnTrial) -> None:
+    with ray_log(path / "ray.log"), ctrl_c():
+        try:
+            _fit(space, path, at_once, on_trial)
+        finally:
+            write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
+
+
+def _fit(space: Space, path: Path, at_once: int, on_trial: OnTrial) -> None:
     from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
 
-    from famus_ray.scale.ledger_callback import LedgerCallback
-    from famus_ray.scale.search import Searcher
     from famus_ray.scale.trial import RunTrial
+    from famus_ray.scale.tuning import Asking, Ending, Telling
 
     config = space.base.config
-    scale, study, budget = config.scale, config.study, config.schedule.epochs
+    scale = config.scale
+    search = Search(space, path / "ledger.jsonl", on_trial)
     trainable = tune.with_resources(
         tune.with_parameters(
             RunTrial, base=config.model_dump(mode="json"), folder=str(path.absolute())
@@ -94,23 +124,16 @@ def _fit(space: Space, path: Path, concurrent: int, on_trial: OnTrial) -> None:
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Searcher(space, study, budget),
-            scheduler=ASHAScheduler(
-                time_attr="epoch",
-                metric="value",
-                mode="max",
-                max_t=budget,
-                grace_period=min(study.grace_epochs, budget),
-                reduction_factor=study.reduction_factor,
-            ),
-            num_samples=study.trials,
-            max_concurrent_trials=concurrent,
+            search_alg=Asking(search, at_once),
+            scheduler=Ending(search),
+            num_samples=search.left,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(path.absolute()),
-            callbacks=[LedgerCallback(path / "ledger.jsonl", budget, on_trial)],
+            callbacks=[Telling(search)],
+            failure_config=tune.FailureConfig(max_failures=config.study.retries),
             verbose=0,
         ),
     )

@@ -1,10 +1,11 @@
-"""A trial: the loop in one actor of Ray Tune, which the next trial uses again."""
+"""A trial: its runs in one actor of Ray Tune, which the next trial uses again."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from ray import tune
 
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
-from famus_ray.data.catalog import Dataset, load_dataset
-from famus_ray.loop import EpochReport, epochs
+from famus_ray.errors import Diverged
 from famus_ray.memory import keep_freed_memory
-from famus_ray.run_folder import RunFolder
 from famus_ray.scale.cluster import on_devices
+from famus_ray.scale.search import trial_id
+from famus_ray.scale.seeded import DatasetCache, SeededRuns
 
 __all__ = ["RunTrial", "trial_config"]
 
@@ -25,15 +26,16 @@ __all__ = ["RunTrial", "trial_config"]
 class RunTrial(tune.Trainable):  # type: ignore[misc]
     """One epoch a step. Its run folder is trials/<trial id> of the study's folder.
 
-    The data set stays in the actor's memory from one trial to the next.
+    What goes wrong in the training is a result, and the actor lives on: only a lost process
+    is an error to Tune, which begins the trial again. The data set stays in the actor's memory
+    from one trial to the next.
     """
 
     def setup(self, config: dict[str, Any], base: dict[str, Any], folder: str) -> None:
         self._base = base
         self._folder = Path(folder)
-        self._data: tuple[tuple[Any, ...], Dataset] | None = None
-        self._best = float("-inf")
-        self._seconds = 0.0
+        self._cache = DatasetCache()
+        self._runs: SeededRuns | None = None
         keep_freed_memory()
         self._begin(config)
 
@@ -42,19 +44,19 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        began = time.perf_counter()
-        report = next(self._epochs)
-        self._seconds += time.perf_counter() - began
-        self._best = max(self._best, report.metrics[self._run.study.metric])
-        done = report.epoch == self._run.schedule.epochs
-        if done:
-            next(self._epochs, None)  # what the loop does after its last epoch
+        try:
+            if self._runs is None:
+                self._runs = self._start()
+            report = self._runs.step()
+        except Diverged as error:
+            return {"done": True, "end": "pruned", "error": str(error)}
+        except Exception:  # noqa: BLE001 - whatever the training raises is this trial's alone
+            return {"done": True, "end": "failed", "error": traceback.format_exc()}
+        done = report.epoch >= self._budget
         return {
-            "epoch": report.epoch,
-            "value": self._best,
-            "seconds": self._seconds,
-            "node": ray.util.get_node_ip_address(),
             "done": done,
+            **({"end": "completed"} if done else {}),
+            "report": replace(report, node=ray.util.get_node_ip_address()),
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -63,18 +65,18 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing: the loop goes on from its run folder."""
 
-    def _begin(self, settings: Mapping[str, Any]) -> None:
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._number: int = config["trial"]
+        self._settings: dict[str, Any] = config["settings"]
+        self._budget: int = self._base["schedule"]["epochs"]
+        self._runs = None
+
+    def _start(self) -> SeededRuns:
         import torch
 
-        self._run = on_devices(trial_config(self._base, settings))
-        torch.set_num_threads(self._run.run.threads or max(1, int(self._run.scale.cpus_per_worker)))
-        key = (self._run.data, self._run.noise, self._run.run.seed)
-        if self._data is None or self._data[0] != key:
-            self._data = (key, load_dataset(*key))
-        self._best = float("-inf")
-        self._seconds = 0.0
-        folder = RunFolder(self._folder / "trials" / self.trial_id)
-        self._epochs: Iterator[EpochReport] = epochs(self._run, folder, data=self._data[1])
+        run = on_devices(trial_config(self._base, self._settings))
+        torch.set_num_threads(run.run.threads or max(1, int(run.scale.cpus_per_worker)))
+        return SeededRuns(run, self._folder / "trials" / trial_id(self._number), self._cache)
 
 
 def trial_config(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:

@@ -1,0 +1,136 @@
+"""The runs of one configuration, one a seed, an epoch at a time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from famus_ray.config.schema import Config, StudyConfig
+from famus_ray.data.catalog import Dataset, load_dataset
+from famus_ray.loop import EpochReport, epochs
+from famus_ray.run_folder import RunFolder
+from famus_ray.scale.search import Report
+
+__all__ = ["DatasetCache", "SeededRuns", "seed_configs", "seed_folders"]
+
+
+class DatasetCache:
+    """The data sets of the latest configuration, kept in memory for the next one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, Dataset] = {}
+
+    def load(self, configs: Sequence[Config]) -> list[Dataset]:
+        """The data set of each config, loaded where it is not the one of a config before."""
+        keys = [_key(config) for config in configs]
+        self._kept = {key: self._kept[key] for key in keys if key in self._kept}
+        for key in keys:
+            if key not in self._kept:
+                self._kept[key] = load_dataset(*key)
+        return [self._kept[key] for key in keys]
+
+
+class SeededRuns:
+    """Trains a configuration with each of its seeds; `step` brings all to the next epoch.
+
+    Goes on from what is in the folder. The runs stay in memory together, so that a trial can
+    be judged, and ended, by its mean over seeds after any epoch.
+    """
+
+    def __init__(self, config: Config, folder: Path, cache: DatasetCache) -> None:
+        configs = seed_configs(config)
+        data = cache.load(configs)
+        self._study = config.study
+        self._seconds = 0.0
+        self._runs = [
+            _Run(one, RunFolder(path), dataset)
+            for one, path, dataset in zip(configs, seed_folders(config, folder), data, strict=True)
+        ]
+
+    def step(self) -> Report:
+        """What the runs came to at the next epoch that all of them have reached.
+
+        Raises:
+            Diverged: a run's loss is not finite.
+            UserError: a run that cannot start.
+        """
+        began = time.perf_counter()
+        for run in self._runs:
+            run.advance()
+        epoch = max(run.epoch for run in self._runs)
+        for run in self._runs:  # after a crash one may be behind
+            while run.epoch < epoch:
+                run.advance()
+        self._seconds += time.perf_counter() - began
+        values = [run.best(self._study.metric) for run in self._runs]
+        return Report(
+            epoch=epoch,
+            value=statistics.fmean(values),
+            value_std=statistics.stdev(values) if len(values) > 1 else None,
+            costs={
+                name: statistics.fmean(run.cost(name, self._study) for run in self._runs)
+                for name in self._study.minimise
+            },
+            seconds=self._seconds,
+        )
+
+
+class _Run:
+    def __init__(self, config: Config, folder: RunFolder, data: Dataset) -> None:
+        self._budget = config.schedule.epochs
+        self._folder = folder
+        self._reports: Iterator[EpochReport] = epochs(config, folder, data=data)
+        self._history: dict[int, dict[str, float]] | None = None
+        self.epoch = 0
+
+    def advance(self) -> None:
+        """One epoch; at the end, also what the loop does after its last."""
+        report = next(self._reports, None)
+        self.epoch = self._budget if report is None else report.epoch
+        if self._history is None:  # a run that went on has earlier epochs in its folder
+            self._history = self._earlier(self.epoch if report is None else self.epoch - 1)
+        if report is not None:
+            self._history[report.epoch] = report.metrics
+            if report.epoch == self._budget:
+                next(self._reports, None)
+
+    def best(self, metric: str) -> float:
+        return max(metrics[metric] for metrics in (self._history or {}).values())
+
+    def cost(self, name: str, study: StudyConfig) -> float:
+        """A time is the mean over epochs; anything else is as it was at the best epoch."""
+        history = self._history or {}
+        if name.startswith("time/"):
+            return statistics.fmean(metrics[name] for metrics in history.values())
+        best = max(history, key=lambda epoch: (history[epoch][study.metric], epoch))
+        return history[best][name]
+
+    def _earlier(self, up_to_epoch: int) -> dict[int, dict[str, float]]:
+        history: dict[int, dict[str, float]] = {}
+        if up_to_epoch and self._folder.curves.is_file():
+            for epoch, metric, value in self._folder.read_curves(up_to_epoch):
+                history.setdefault(epoch, {})[metric] = value
+        return history
+
+
+def seed_configs(config: Config) -> list[Config]:
+    """The config with each of its seeds: run.seed, run.seed + 1, ..."""
+    seeds = range(config.run.seed, config.run.seed + config.study.seeds)
+    return [
+        config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        for seed in seeds
+    ]
+
+
+def seed_folders(config: Config, folder: Path) -> list[Path]:
+    """The run folder of each seed: the trial's own where there is one seed."""
+    if config.study.seeds == 1:
+        return [folder]
+    return [folder / f"seed-{one.run.seed}" for one in seed_configs(config)]
+
+
+def _key(config: Config) -> Any:
+    return config.data, config.noise, config.run.seed

@@ -1,0 +1,77 @@
+"""What Ray Tune asks a searcher, a scheduler and a callback, answered by the study's search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from famus_ray.scale.search import Search
+
+__all__ = ["Asking", "Ending", "Telling"]
+
+
+class Asking(Searcher):  # type: ignore[misc]
+    """Tune's searcher: the next trial, or none while `at_once` of them run."""
+
+    def __init__(self, search: Search, at_once: int | None) -> None:
+        super().__init__()
+        self._search = search
+        self._at_once = at_once
+        self._running: set[str] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._at_once is not None and len(self._running) >= self._at_once:
+            return None
+        found = self._search.suggest()
+        if found is None:
+            return str(Searcher.FINISHED)
+        self._running.add(trial_id)
+        return {"trial": found[0], "settings": found[1]}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._running.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the search's memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, likewise."""
+
+
+class Ending(FIFOScheduler):  # type: ignore[misc]
+    """Tune's scheduler: in order, and a trial ends when the search says so."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__()
+        self._search = search
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        prune = self._search.reported(trial.config["trial"], result["report"])
+        return str(self.STOP if prune else self.CONTINUE)
+
+
+class Telling(tune.Callback):  # type: ignore[misc]
+    """Tune's callback: how a trial begins and ends."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._search.begun(trial.config["trial"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        number, last = trial.config["trial"], trial.last_result
+        if last.get("end") == "completed":  # Tune's scheduler hears of no result that is the last
+            self._search.reported(number, last["report"])
+        self._search.ended(number, last.get("end", "pruned"), last.get("error"))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        error_file = Path(trial.error_file or "")
+        error = error_file.read_text() if error_file.is_file() else "its process died"
+        self._search.ended(trial.config["trial"], "failed", error, lost=True)

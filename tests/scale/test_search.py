@@ -1,0 +1,129 @@
+"""What the search suggests and prunes, and that a replayed ledger leaves it where it stood."""
+
+from __future__ import annotations
+
+import pytest
+
+from famus_ray.config.space import load_space
+from famus_ray.ledger import trials_table
+from famus_ray.scale.search import Report, Search
+
+SPACE = """
+preset: digits
+settings: {schedule: {epochs: 9}, study: {grace_epochs: 1}}
+space:
+  meta.lr: {type: float, low: 1.0e-4, high: 1.0e-2, log: true}
+  meta.grouping: {type: choice, values: [tensor, layer]}
+  meta.k: {type: int, low: 1, high: 3, when: {meta.grouping: tensor}}
+points: [{meta.lr: 1.0e-3}]
+"""
+
+
+@pytest.fixture
+def search(tmp_path):
+    """A search with these settings, on the one ledger of this test."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(SPACE)
+
+    def begin(*overrides, ledger="ledger.jsonl"):
+        return Search(load_space(str(file), overrides), tmp_path / ledger)
+
+    return begin
+
+
+def run_one(search, epochs=9):
+    """The next trial, run to the end that it comes to; its settings."""
+    number, settings = search.suggest()
+    search.begun(number)
+    quality = settings["meta.lr"]
+    for epoch in range(1, epochs + 1):
+        prune = search.reported(number, Report(epoch, quality * epoch))
+        if prune and epoch < epochs:
+            search.ended(number, "pruned")
+            return settings
+    search.ended(number, "completed")
+    return settings
+
+
+@pytest.mark.parametrize("searcher", ["tpe", "random", "qmc", "gp", "nsga2"])
+def test_a_search_cut_in_two_suggests_what_one_in_one_piece_does(search, searcher):
+    more = (f"study.searcher={searcher}", "study.trials=8", "study.startup_trials=3")
+    whole = search(*more, ledger="whole.jsonl")
+    expected = [run_one(whole) for _ in range(8)]
+    assert whole.suggest() is None
+    first = search(*more)
+    found = [run_one(first) for _ in range(4)]
+    second = search(*more)
+    assert second.left == 4
+    found += [run_one(second) for _ in range(4)]
+    assert found == expected
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
+def test_a_pruner_remembers_what_it_saw_before_it_was_cut(search, scheduler, tmp_path):
+    more = (f"study.scheduler={scheduler}", "study.trials=12", "study.startup_trials=2")
+    whole, states = search(*more, ledger="whole.jsonl"), []
+    for _ in range(12):
+        run_one(whole)
+        run_one(search(*more))  # opened anew for each trial
+    for ledger in ("whole.jsonl", "ledger.jsonl"):
+        table = trials_table(tmp_path / ledger)
+        states.append(table[["state", "epochs", "value"]].to_dict("records"))
+    assert states[0] == states[1]
+    assert {row["state"] for row in states[0]} == {"completed", "pruned"}
+
+
+def test_a_trial_under_way_is_handed_out_first_with_its_number(search):
+    before = search("study.trials=3")
+    asked = [before.suggest(), before.suggest()]
+    before.begun(0)
+    before.reported(0, Report(1, 0.5))
+    after = search("study.trials=3")
+    assert after.left == 3
+    assert [after.suggest(), after.suggest()] == asked
+    assert after.suggest()[0] == 2
+    assert after.suggest() is None
+
+
+def test_a_lost_trial_is_tried_again_and_a_wrong_one_is_not(search):
+    before = search("study.trials=2")
+    for _ in range(2):
+        before.begun(before.suggest()[0])
+    before.ended(0, "failed", "its node was lost", lost=True)
+    before.ended(1, "failed", "ValueError")
+    assert search("study.trials=2").suggest()[0] == 0
+
+
+def test_points_come_first_and_start_up_trials_do_not_depend_on_their_company(search):
+    alone, together = search(ledger="a.jsonl"), search(ledger="b.jsonl")
+    one_by_one = [run_one(alone) for _ in range(4)]
+    assert [together.suggest()[1] for _ in range(4)] == one_by_one
+    assert one_by_one[0]["meta.lr"] == 1e-3
+
+
+def test_another_seed_suggests_other_trials(search):
+    run_one(a := search(ledger="a.jsonl"))
+    run_one(b := search("study.seed=1", ledger="b.jsonl"))
+    assert run_one(a) != run_one(b)
+
+
+def test_a_grid_is_every_combination_that_the_conditions_allow(tmp_path):
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "preset: digits\nsettings: {study: {searcher: grid}}\nspace:\n"
+        "  meta.k: {type: int, low: 1, high: 3, step: 2, when: {meta.grouping: tensor}}\n"
+        "  meta.grouping: {type: choice, values: [tensor, layer]}\n"
+        "  meta.lambda1: {type: float, low: 0, high: 0.2, step: 0.1}\n"
+        "  meta.lambda2: {type: constant, value: 0.5, when: {meta.grouping: layer}}\n"
+        "  meta.gate_lr: {type: derived, of: meta.lambda1, times: 10}\n"
+    )
+    search = Search(load_space(str(file)), tmp_path / "ledger.jsonl")
+    found = []
+    while asked := search.suggest():
+        found.append(asked[1])
+    assert len(found) == 9
+    assert [row for row in found if row["meta.grouping"] == "layer"] == [
+        {"meta.grouping": "layer", "meta.lambda1": x, "meta.lambda2": 0.5, "meta.gate_lr": 10 * x}
+        for x in (0.0, 0.1, 0.2)
+    ]
+    assert [r["meta.k"] for r in found if r["meta.grouping"] == "tensor"] == [1, 3] * 3
