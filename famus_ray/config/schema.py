@@ -230,7 +230,8 @@ class MetaConfig(_Section):
     fidelity: Literal["paper", "released"] = "paper"
     """Where they differ: as the paper says, or as its released code does in L_r (the last
     learned gate alone), in a closed gate's gradient (sign), in the gates' input
-    (standardised sums), in L_g (spread as well), and in the gates' networks and momentum."""
+    (standardised sums), in L_g (spread as well), in the gates' networks and momentum, and in
+    the pipeline's prior, which joins the meta loss."""
 
 
 class OptimiserConfig(_Section):
