@@ -1,17 +1,22 @@
 """The ranked list of labels: by hand, on noisy digits, next to cleanlab, as files and a page."""
 
+import base64
+import io
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import famus_ray as fr
 from famus_ray.cli import main
 from famus_ray.config import resolve
+from famus_ray.data.digits import read_digits
 from famus_ray.out_of_sample import cleanlab_ranking
 from famus_ray.reading.labels import label_quality, rank_labels
 
@@ -27,14 +32,14 @@ def judgement(id, p_clean, prediction, epoch=1, network=0, label=0, true_label=0
 
 def test_epochs_and_networks_are_summed_up_in_one_row():
     samples = pd.DataFrame([
-        judgement(7, 0.9, 0), judgement(7, 0.5, 0, network=1), judgement(7, 0.7, 2, epoch=2),
+        judgement(7, 0.75, 0), judgement(7, 0.5, 0, network=1), judgement(7, 0.25, 2, epoch=2),
         judgement(3, 0.1, 4, loss=3.0), judgement(3, 0.3, 5, epoch=2, loss=5.0),
         judgement(3, 0.2, 4, epoch=2, network=1, loss=4.0),
-        judgement(5, 0.7, 1, epoch=1, loss=2.0), judgement(5, 0.7, 8, epoch=2, loss=2.0),
+        judgement(5, 0.5, 1, epoch=1, loss=2.0), judgement(5, 0.5, 8, epoch=2, loss=2.0),
     ])  # fmt: skip
     ranked = rank_labels(samples)
     assert ranked["id"].tolist() == [3, 5, 7]  # 5 and 7 score alike; 5 has the higher loss
-    np.testing.assert_allclose(ranked["label_score"], [0.2, 0.7, 0.7])
+    np.testing.assert_allclose(ranked["label_score"], [0.2, 0.5, 0.5])
     assert ranked["is_label_issue"].tolist() == [True, False, False]
     assert ranked["predicted_label"].tolist() == [4, 8, 0]  # of equals the last one
     assert ranked["judgements"].tolist() == [3, 2, 3]
@@ -121,6 +126,11 @@ def test_the_page_shows_the_most_suspicious_images_and_loads_nothing(run, comman
     page = (tmp_path / "a.html").read_text()
     assert page.count("data:image/png;base64,") == 5
     assert "http" not in page
+    pixels = read_digits()[0].pixels
+    found = re.findall(r'alt="example (\d+)" src="data:image/png;base64,([^"]+)"', page)
+    for place, picture in found:
+        image = np.array(Image.open(io.BytesIO(base64.b64decode(picture))))
+        assert (image == pixels[int(place)][0]).all()
     for row in fr.load_labels(run).head(5).itertuples():
         assert f'alt="example {row.id}"' in page
         assert f"<s>{row.given_label}</s> → <b>{row.predicted_label}</b>" in page
