@@ -88,3 +88,22 @@ def bench_roofline(
         for setup in setups:
             rows += roofline(setup, variants, rounds, say)
     show_roofline(rows, as_json)
+
+
+@bench_app.command("exchange")
+def bench_exchange(
+    network: Annotated[str, typer.Option(help="A network's name.")] = "preact_resnet18",
+    batch: Annotated[int, typer.Option(min=1, help="Examples, of all processes together.")] = 16,
+    workers: Annotated[int, typer.Option(min=2, help="Processes, started here.")] = 2,
+    variant: Variants = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bytes that data-parallel processes send each other in one step of each method."""
+    from famus_ray.bench.exchange import EXCHANGES
+    from famus_ray.bench.exchange import bench_exchange as measure
+    from famus_ray.bench.variants import default_setups, variants_of
+    from famus_ray.cli.bench_tables import show_exchange
+
+    (setup,) = default_setups([network], [batch], device="cpu")
+    variants = variants_of((), variant) if variant else EXCHANGES
+    show_exchange(measure(setup, variants, workers), as_json)

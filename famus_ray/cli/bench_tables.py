@@ -10,10 +10,11 @@ from famus_ray.cli.output import print_table
 from famus_ray.meta.phases import PHASES
 
 if TYPE_CHECKING:
+    from famus_ray.bench.exchange import ExchangeRow
     from famus_ray.bench.roofline import RoofRow
     from famus_ray.bench.step import BenchRow
 
-__all__ = ["show_bench", "show_roofline"]
+__all__ = ["show_bench", "show_exchange", "show_roofline"]
 
 
 def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
@@ -58,6 +59,22 @@ def show_roofline(rows: Sequence[RoofRow], as_json: bool) -> None:
     print(
         f"on {rows[0].device}: at most {rows[0].peak_gflops:.0f} GFLOP/s "
         f"and {rows[0].peak_gbytes:.1f} GB/s, measured"
+    )
+
+
+def show_exchange(rows: Sequence[ExchangeRow], as_json: bool) -> None:
+    """What each process sends in a step."""
+    if as_json:
+        print(json.dumps({"rows": [vars(row) for row in rows]}))
+        return
+    print_table(
+        ("variant", "MB a step", "x plain"),
+        [[row.variant, f"{row.bytes / 1e6:.1f}", f"{row.times_plain:.2f}"] for row in rows],
+    )
+    first = rows[0]
+    print(
+        f"{first.network} ({first.parameter_bytes / 1e6:.1f} MB of parameters), "
+        f"{first.workers} processes, each; counted"
     )
 
 

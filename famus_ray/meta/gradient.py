@@ -71,7 +71,7 @@ def meta_gradient(
         meta_batch: clean inputs and targets, this process's share; or rows of the train batch
             itself, whose features below the moved layers are reused.
         lookahead_lr: learning rate of the virtual step.
-        groups: the gated layer groups; all parameters in one piece when left out.
+        groups: the gated layer groups; every layer when left out.
         gates: draws r (G,); all open when left out.
         meta_loss: loss of the meta batch, this process's share of the whole; rows of the
             train batch bring their own.

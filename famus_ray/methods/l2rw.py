@@ -15,16 +15,17 @@ from famus_ray.meta.collective import alone, global_sum, world_size
 from famus_ray.meta.gradient import Batch, Engine, meta_gradient
 from famus_ray.meta.heads import ExampleWeights
 from famus_ray.meta.step import Parallel, descend
+from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
 __all__ = ["build", "positive_weights"]
 
 
 def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> L2RWStep:
     """The step of L2RW; it keeps nothing from one step to the next."""
-    del model, gate_noise
-    return L2RWStep(
-        config.meta.engine, config.meta.lookahead_lr, config.meta.parallel, example_loss(config)
-    )
+    del gate_noise
+    meta = config.meta
+    groups = layer_groups(model, "stage", "all")
+    return L2RWStep(groups, meta.engine, meta.lookahead_lr, meta.parallel, example_loss(config))
 
 
 class GivenWeights(nn.Module):
@@ -50,6 +51,7 @@ class L2RWStep:
 
     def __init__(
         self,
+        groups: LayerGroups,
         engine: Engine,
         lookahead_lr: float | None,
         parallel: Parallel = "exact",
@@ -57,6 +59,7 @@ class L2RWStep:
     ) -> None:
         self.weighting = GivenWeights(example_loss)
         self.head: nn.Module = self.weighting
+        self.groups = groups
         self.engine: Engine = engine
         self.lookahead_lr = lookahead_lr
         self.parallel: Parallel = parallel
@@ -65,11 +68,14 @@ class L2RWStep:
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
         assert meta is not None, "the loop gives a meta batch to every step that needs one"
-        inputs, targets = train
-        head = ExampleWeights(inputs, self.weighting.example_loss)
+        _, targets = train
+        like = next(model.parameters()).new_empty(len(targets))
+        head = ExampleWeights(like, self.weighting.example_loss)
         rate = optimiser.param_groups[0]["lr"] if self.lookahead_lr is None else self.lookahead_lr
         with alone() if self.parallel == "local" else nullcontext():
-            found = meta_gradient(model, head, train, meta, lookahead_lr=rate, engine=self.engine)
+            found = meta_gradient(
+                model, head, train, meta, lookahead_lr=rate, groups=self.groups, engine=self.engine
+            )
         meta_loss = found.meta_loss / (world_size() if self.parallel == "local" else 1)
         weights_B = positive_weights(found.head_grads["eps_B"])
         self.weighting.weights_B = weights_B

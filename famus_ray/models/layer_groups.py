@@ -58,9 +58,9 @@ def layer_groups(
             sequence (`layer1.0`, `blocks.3`); `stage` a top-level child of the network. A
             sequence of regular expressions makes one group of each, of the parameters in whose
             names it is found and no earlier one is; they alone are gated.
-        gated_from: `all` gates every group; `last_stage` those of the last stage that is
-            more than the classifier (layer4 and the classifier of a ResNet); anything else is the
-            beginning of a group's or parameter's name.
+        gated_from: `all` gates every group; `last_stage` those from the last stage on that has
+            several convolutions or linear layers, the classifier aside (layer4 of a ResNet);
+            anything else is the beginning of a group's or parameter's name.
 
     Raises:
         ValueError: an unknown grouping, a `gated_from` that no parameter begins with, or an
@@ -80,7 +80,8 @@ def layer_groups(
         "block": _block_of,
         "stage": stage,
     }
-    first = _first_gated(names, gated_from, stage)
+    filters = [name for name, p in model.named_parameters() if p.requires_grad and p.dim() > 1]
+    first = _first_gated(names, filters, gated_from, stage)
     last_layer = tuple(n for n in names[first:] if _module_of(n) == _module_of(names[-1]))
     return LayerGroups(
         trunk=_collect(names[:first], keys[grouping]),
@@ -118,13 +119,15 @@ def _by_patterns(names: list[str], patterns: Sequence[str]) -> LayerGroups:
     )
 
 
-def _first_gated(names: list[str], gated_from: str, stage: Callable[[str], str]) -> int:
+def _first_gated(
+    names: list[str], filters: list[str], gated_from: str, stage: Callable[[str], str]
+) -> int:
     if gated_from == "all":
         return 0
     if gated_from == "last_stage":
         classifier = stage(names[-1])
-        below = [stage(name) for name in names if stage(name) != classifier]
-        deep = [s for s in below if sum(1 for b in below if b == s) > 2]
+        below = [stage(name) for name in filters if stage(name) != classifier]
+        deep = [s for s in below if below.count(s) > 1]
         start = deep[-1] if deep else classifier
         return next(i for i, name in enumerate(names) if stage(name) == start)
     for i, name in enumerate(names):

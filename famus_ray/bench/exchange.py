@@ -1,0 +1,82 @@
+"""What data-parallel processes send each other in one step, against plain data parallel."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from famus_ray.bench.runner import build_runners
+from famus_ray.bench.variants import PLAIN, Setup, Variant
+from famus_ray.meta.collective import bytes_exchanged
+
+__all__ = ["EXCHANGES", "ExchangeRow", "bench_exchange"]
+
+EXCHANGES = (
+    PLAIN,
+    *(
+        Variant(f"{method} meta.parallel={parallel}")
+        for method in ("l2rw", "mlc", "mwnet", "famus", "famus meta.scope=tail")
+        for parallel in ("exact", "local")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class ExchangeRow:
+    """One variant: bytes that each process puts into sums over processes in a step.
+
+    Attributes:
+        times_plain: over those of the first variant, plain data parallel.
+        parameter_bytes: of the network, what plain data parallel must send.
+    """
+
+    network: str
+    batch: int
+    workers: int
+    variant: str
+    bytes: int
+    times_plain: float
+    parameter_bytes: int
+
+
+def bench_exchange(setup: Setup, variants: Sequence[Variant], workers: int) -> list[ExchangeRow]:
+    """Counted, not timed, in real processes that meet through gloo; a row a variant.
+
+    Args:
+        setup: its batch is that of all processes together.
+    """
+    own = replace(setup, batch=max(setup.batch // workers, 1), device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        # The first process counts for all: each sends the same.
+        spawn(_count, (workers, folder, own, tuple(variants)), nprocs=workers)
+        counted, size = torch.load(Path(folder) / "counted.pt", weights_only=True)
+    return [
+        ExchangeRow(
+            setup.network, setup.batch, workers, variant.name, count,
+            round(count / counted[0], 3), size,
+        )
+        for variant, count in zip(variants, counted, strict=True)
+    ]  # fmt: skip
+
+
+def _count(rank: int, workers: int, folder: str, setup: Setup, variants: list[Variant]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=workers
+    )
+    counted = []
+    for runner in build_runners(setup, variants):
+        before = bytes_exchanged()
+        runner.round()
+        counted.append((bytes_exchanged() - before) // runner.interval)
+    if rank == 0:
+        size = sum(p.numel() * p.element_size() for p in runner.model.parameters())
+        torch.save((counted, size), Path(folder) / "counted.pt")
+    dist.barrier()
+    dist.destroy_process_group()
