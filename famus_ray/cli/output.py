@@ -96,18 +96,25 @@ def show_run(result: RunResult, as_json: bool) -> None:
 def show_study(path: Path, as_json: bool) -> None:
     """The best trials, and what to do next."""
     from famus_ray.reading.folders import load_trials
+    from famus_ray.reading.pareto import cost_columns, pareto_front
     from famus_ray.reading.trials import best_trial
 
-    best = best_trial(path)
-    counts = load_trials(path)["state"].value_counts().to_dict()
+    trials, best = load_trials(path), best_trial(path)
+    counts = trials["state"].value_counts().to_dict()
+    front = pareto_front(trials) if cost_columns(trials) else None
     if as_json:
         found = None if best is None else vars(best)
-        print(json.dumps({"path": str(path), "best": found, "states": counts}))
+        content: dict[str, Any] = {"path": str(path), "best": found, "states": counts}
+        if front is not None:
+            content["pareto_front"] = front["trial"].tolist()
+        print(json.dumps(content))
     else:
         print("  ".join(f"{count} {state}" for state, count in counts.items()))
         if best is not None:
             settings = " ".join(f"{key}={_short(value)}" for key, value in best.settings.items())
             print(f"best: trial {best.number}, {best.value:.4f}\n  {settings}")
+        if front is not None:
+            print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
         print(f"{path}\nnext: famus-ray trials {path}; famus-ray report {path}")
     if best is None:
         say(f"famus-ray: every trial failed; `famus-ray trials {path} --json` shows why")

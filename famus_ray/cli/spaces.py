@@ -16,10 +16,17 @@ spaces_app = group("Search spaces that come with the package.")
 
 @spaces_app.command("list")
 def spaces_list(as_json: AsJson = False) -> None:
-    """Names of the search spaces."""
-    from famus_ray.config.space import space_names
+    """The search spaces, and what each is for."""
+    from famus_ray.config.resolve import load_yaml
+    from famus_ray.config.space import space_names, space_path
 
-    print(json.dumps(space_names()) if as_json else "\n".join(space_names()))
+    about = {name: str(load_yaml(space_path(name)).get("about", "")) for name in space_names()}
+    if as_json:
+        print(json.dumps(about))
+        return
+    width = max(map(len, about))
+    for name, line in about.items():
+        print(f"{name:<{width}}  {line}")
 
 
 @spaces_app.command("show")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from famus_ray.ledger import PARAMETER
+from famus_ray.ledger import COST, PARAMETER
+from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.trials import best_of
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "curves_figure",
     "importance_figure",
     "new_figure",
+    "pareto_figure",
     "samples_figure",
     "slices_figure",
     "trial_curves_figure",
@@ -90,6 +92,22 @@ def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
     return figure.update_yaxes(
         range=[max(0.0, settled.min() - 0.02), min(1.0, settled.max() + 0.02)]
     )
+
+
+def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
+    """The metric against one cost, a point a completed trial; the Pareto front as a line."""
+    figure = new_figure(cost.removeprefix(COST), metric)
+    done, front = trials[trials["state"] == "completed"], pareto_front(trials)
+    for name, rows, mode, colour in (
+        ("completed", done, "markers", "#b9c2c9"),
+        ("Pareto front", front.sort_values(cost), "lines+markers", "#d97b29"),
+    ):
+        figure.add_scatter(
+            x=rows[cost], y=rows["value"], mode=mode, name=name, customdata=rows["trial"],
+            marker={"size": 9, "color": colour},
+            hovertemplate="trial %{customdata}<br>%{x:.4g}: %{y:.4f}<extra></extra>",
+        )  # fmt: skip
+    return figure
 
 
 def importance_figure(shares: pd.Series) -> go.Figure:

@@ -57,6 +57,25 @@ BAD = {
         "space:\n  meta.k: {type: int, low: 1, high: 3}\n  meta.k: {type: int, low: 2, high: 3}\n",
         ["line 4", "duplicate key meta.k"],
     ),
+    "a tag that would run code": (
+        "space: !!python/object/apply:os.system ['true']\n",
+        ["could not determine a constructor", "line 2"],
+    ),
+    "a syntax error": ("space: {meta.k: [1, 2}\n", ["line 2", "expected"]),
+    "derived and constant": (
+        "space:\n"
+        "  meta.lr: {type: derived, of: meta.lrr}\n"
+        "  meta.k: {type: constant, value: -3}\n"
+        "  meta.gate_lr: {type: derived, of: meta.lambda1}\n"
+        "  meta.lambda1: {type: derived, of: meta.gate_lr}\n",
+        ["meta.lrr is not a setting", "meta.k = -3", "circle: meta.gate_lr, meta.lambda1"],
+    ),
+    "a grid without an end": (
+        "settings: {study: {searcher: grid, trials: 3}}\n"
+        "space: {meta.lr: {type: float, low: 0.1, high: 1}}\n",
+        ["meta.lr: has no end of values", "study.trials: a grid has all its trials"],
+    ),
+    "a seed": ("space: {run.seed: {type: int, low: 0, high: 3}}\n", ["run.seed: is the same"]),
     "a point outside its range": (
         "space:\n"
         "  meta.k: {type: int, low: 1, high: 3}\n"

@@ -45,7 +45,7 @@ def run_one(search, epochs=9):
     return settings
 
 
-@pytest.mark.parametrize("searcher", ["tpe", "random", "qmc", "gp", "nsga2"])
+@pytest.mark.parametrize("searcher", ["tpe", "random", "qmc", "gp", "nsga2", "cmaes"])
 def test_a_search_cut_in_two_suggests_what_one_in_one_piece_does(search, searcher):
     more = (f"study.searcher={searcher}", "study.trials=8", "study.startup_trials=3")
     whole = search(*more, ledger="whole.jsonl")

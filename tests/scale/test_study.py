@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import ray
 
 import famus_ray as fr
 from famus_ray.config.space import load_space
 from famus_ray.errors import UserError
+from famus_ray.ledger import FINAL, read_events
+from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.report import write_report
 from famus_ray.scale.study import TrialNews, new_study_path, run_study
 
@@ -149,3 +152,62 @@ def test_ctrl_c_leaves_a_study_that_resume_finishes(tmp_path: Path):
     assert len(after) == 3
     assert set(after["state"]) <= {"completed", "pruned"}
     assert after["attempts"].max() == 2
+
+
+def test_a_study_whose_driver_is_killed_loses_nothing_and_reruns_nothing(tmp_path: Path):
+    command = [Path(sys.executable).with_name("famus-ray"), "tune", "quick", "--trials", "4"]
+    command += ["--name", "cut", f"run.root={tmp_path}", "run.threads=1", "model.widths=[4,4,8]"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    ledger = tmp_path / "cut" / "ledger.jsonl"
+    while process.poll() is None and not (ledger.is_file() and "reported" in ledger.read_text()):
+        time.sleep(0.02)
+    with pytest.raises(UserError, match=rf"another process is running .* process {process.pid} of"):
+        fr.resume(tmp_path / "cut")
+    process.kill()
+    process.wait()
+    with ledger.open("a") as file:
+        file.write('{"time": "2026-01-01T00:00:00+00:00", "eve')  # as a crash leaves a line
+    fr.resume(tmp_path / "cut")
+    fr.extend(tmp_path / "cut", trials=1)
+    trials = fr.load_trials(tmp_path / "cut")
+    assert trials["trial"].tolist() == [0, 1, 2, 3, 4]
+    assert set(trials["state"]) <= {"completed", "pruned"}
+    events = list(read_events(ledger))
+    ends = [e["trial_id"] for e in events if e["event"] in FINAL]
+    assert sorted(ends) == [f"{n:04d}" for n in range(5)]
+    epochs = [(e["trial_id"], e["epoch"]) for e in events if e["event"] == "reported"]
+    assert len(epochs) == len(set(epochs))  # what was reported was not run again
+
+
+def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: Path):
+    killed = []
+
+    def kill_once(news: TrialNews) -> None:
+        if news.event == "reported" and news.epoch == 2 and not killed:
+            me = psutil.Process()
+            children = me.children(recursive=True)
+            actor = next(p for p in children if "RunTrial" in "".join(p.cmdline()))
+            killed.append(actor.pid)
+            actor.kill()
+
+    more = (f"run.root={tmp_path}", "study.trials=1", "run.threads=1", "model.widths=[4,4,8]")
+    space = load_space("quick", more)
+    path = new_study_path(space)
+    run_study(space, path, kill_once)
+    row = fr.load_trials(path).iloc[0]
+    assert (row["state"], row["attempts"], row["epochs"]) == ("completed", 2, 6)
+    epochs = [e["epoch"] for e in read_events(path / "ledger.jsonl") if e["event"] == "reported"]
+    assert epochs in ([1, 2, 3, 4, 5, 6], [1, 2, 4, 5, 6])  # the third may be done when it dies
+
+
+def test_two_objectives_have_a_front_in_the_report(tmp_path: Path):
+    result = fr.tune(
+        "speed_accuracy", f"run.root={tmp_path}", "schedule.epochs=1", "run.threads=1",
+        "model.widths=[4,4,8]", trials=3,
+    )  # fmt: skip
+    trials = fr.load_trials(result.path)
+    assert (trials["cost.time/step"] > 0).all()
+    front = pareto_front(trials)
+    assert trials["value"].max() == front["value"].max()
+    assert trials["cost.time/step"].min() == front["cost.time/step"].min()
+    assert "Pareto front" in write_report(result.path).read_text()

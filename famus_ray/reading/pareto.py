@@ -1,0 +1,31 @@
+"""Several objectives: the trials that no other trial beats in all of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from famus_ray.ledger import COST
+
+__all__ = ["cost_columns", "pareto_front"]
+
+
+def cost_columns(trials: pd.DataFrame) -> list[str]:
+    """The columns of the minimised objectives, `cost.<curve>`; none in most studies."""
+    return [str(c) for c in trials if str(c).startswith(COST)]
+
+
+def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
+    """The completed trials that no other is at least as good as in all objectives and better in
+    one: the highest value first. Without costs, the trials with the highest value.
+
+    Args:
+        trials: `load_trials`.
+    """
+    costs = cost_columns(trials)
+    done = trials[trials["state"] == "completed"].dropna(subset=["value", *costs])
+    losses = pd.concat([-done["value"], *(done[c] for c in costs)], axis=1).to_numpy()
+    beaten = [
+        bool(((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any()) for own in losses
+    ]
+    front = done[[not b for b in beaten]]
+    return front.sort_values(["value", *costs], ascending=[False, *(True for _ in costs)])
