@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.meta.collective import global_sum, world_size
-from famus_ray.meta.heads import mean_cross_entropy
+from famus_ray.meta.heads import LearnedWeights, mean_cross_entropy
 
 __all__ = [
+    "HalvesWeights",
     "MixedHead",
     "MixedLoss",
     "MixedMean",
@@ -86,6 +87,20 @@ class MixedMean(nn.Module):
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         mean: Tensor = self.example_loss(logits_BC, targets).mean() / world_size()
         return mean
+
+
+class HalvesWeights(LearnedWeights):
+    """Learned weights that sum to 1/2 over the labelled rows of the global batch and to 1/2 over
+    the unlabelled ones: they choose examples, and leave the balance of both losses to lambda_u."""
+
+    def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        losses_B = self.example_loss(logits_BC, targets)
+        is_labelled_B = targets[:, -1] < 0
+        raw_B = self.weight_net(losses_B.detach())
+        halves_2B = torch.stack([raw_B * is_labelled_B, raw_B * ~is_labelled_B])
+        sums_2 = global_sum(halves_2B.sum(dim=1)).clamp_min(torch.finfo(raw_B.dtype).tiny)
+        weights_B = (halves_2B / sums_2[:, None]).sum(dim=0) / 2
+        return torch.dot(weights_B, losses_B)
 
 
 def prior_divergence(logits_BC: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ from famus_ray.data.catalog import load_dataset
 from famus_ray.data.mixed_batches import MixedBatches, steps_of
 from famus_ray.division import Division
 from famus_ray.meta import LearnedWeights, meta_gradient
-from famus_ray.meta.heads import TransitionMatrix, mean_cross_entropy
+from famus_ray.meta.heads import TransitionMatrix, WeightNet, mean_cross_entropy
 from famus_ray.mixmatch import (
+    HalvesWeights,
     MixedHead,
     MixedLoss,
     MixedMean,
@@ -75,9 +76,28 @@ def test_the_prior_penalty():
 def test_equal_weights_make_every_method_dividemix():
     logits = torch.randn(8, CLASSES)
     targets = mixed_targets(torch.rand(4, CLASSES), torch.rand(4, CLASSES), 25.0)
-    alike = LearnedWeights(lambda_of(0.3), MixedLoss())
-    weighted, plain = MixedHead(alike, 1.0), MixedHead(MixedMean(), 1.0)
-    assert weighted(logits, targets).item() == pytest.approx(plain(logits, targets).item())
+    plain = MixedHead(MixedMean(), 1.0)(logits, targets).item()
+    for kind in (LearnedWeights, HalvesWeights):
+        weighted = MixedHead(kind(lambda_of(0.3), MixedLoss()), 1.0)
+        assert weighted(logits, targets).item() == pytest.approx(plain)
+
+
+def test_learned_weights_leave_the_balance_of_the_halves_alone():
+    """Each half's weights sum to 1/2, whatever the weight net says; inside a half it chooses."""
+    torch.manual_seed(0)
+    head = HalvesWeights(WeightNet(), MixedLoss())
+    with torch.no_grad():
+        head.weight_net.output.weight.mul_(30)
+    targets = mixed_targets(
+        torch.rand(4, CLASSES).softmax(1), torch.rand(4, CLASSES).softmax(1), 25.0
+    )
+    logits = 3 * torch.randn(8, CLASSES, requires_grad=True)
+    losses = MixedLoss()(logits, targets)
+    raw = head.weight_net(losses.detach())
+    halves = [raw[:4] / raw[:4].sum() / 2, raw[4:] / raw[4:].sum() / 2]
+    wanted = torch.dot(torch.cat(halves), losses)
+    assert head(logits, targets).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert raw.max() > 1.05 * raw.min()
 
 
 def lambda_of(weight: float) -> torch.nn.Module:
@@ -104,16 +124,16 @@ def test_the_ensemble_is_the_mean_of_the_probabilities():
 
 
 @pytest.mark.parametrize("released", [False, True], ids=["paper", "released"])
-@pytest.mark.parametrize("head", ["weights", "matrix"])
+@pytest.mark.parametrize("head", ["weights", "halves", "matrix"])
 def test_the_meta_gradient_of_a_mixed_batch_is_exact(head, released):
     """The one engine serves soft targets, both halves and the prior: against its definition."""
     torch.manual_seed(0)
-    inner = (
-        LearnedWeights(example_loss=MixedLoss())
-        if head == "weights"
-        else TransitionMatrix(CLASSES, example_loss=MixedLoss())
-    )
-    mixed = MixedHead(inner, 1.0).double()
+    inner = {
+        "weights": LearnedWeights(example_loss=MixedLoss()),
+        "halves": HalvesWeights(example_loss=MixedLoss()),
+        "matrix": TransitionMatrix(CLASSES, example_loss=MixedLoss()),
+    }
+    mixed = MixedHead(inner[head], 1.0).double()
     net = PreActResNet(CLASSES, 3, (1, 1), (4, 6)).double()
     targets = mixed_targets(
         torch.rand(4, CLASSES).softmax(1), torch.rand(4, CLASSES).softmax(1), 25.0

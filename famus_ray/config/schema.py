@@ -231,7 +231,8 @@ class MetaConfig(_Section):
     """Where they differ: as the paper says, or as its released code does in L_r (the last
     learned gate alone), in a closed gate's gradient (sign), in the gates' input
     (standardised sums), in L_g (spread as well), in the gates' networks and momentum, and in
-    the pipeline's prior, which joins the meta loss."""
+    the pipeline's prior, which joins the meta loss, and weights, which sum to one over labelled
+    and unlabelled examples together."""
 
 
 class OptimiserConfig(_Section):

@@ -11,6 +11,7 @@ from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import LearnedWeights, WeightNet
 from famus_ray.meta.step import MetaStep
+from famus_ray.mixmatch import HalvesWeights, MixedLoss
 from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build", "judging_rows", "weight_head"]
@@ -40,7 +41,9 @@ def weight_head(
     meta: MetaConfig, device: torch.device, loss: nn.Module | None = None
 ) -> tuple[LearnedWeights, torch.optim.Optimizer]:
     """The weight net Psi in its head, and the Adam that trains it."""
-    head = LearnedWeights(WeightNet(meta.hidden), loss).to(device)
+    in_halves = isinstance(loss, MixedLoss) and meta.fidelity == "paper"
+    kind = HalvesWeights if in_halves else LearnedWeights
+    head = kind(WeightNet(meta.hidden), loss).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=meta.lr, weight_decay=meta.weight_decay)
     return head, optimiser
 
