@@ -29,18 +29,20 @@ def main(kills: int = 20, trials: int = 16, seed: int = 0) -> None:
         study = Path(root) / "study"
         begin = [
             "tune", "quick", "--name", "study", "--trials", str(trials), f"run.root={root}",
-            "run.threads=1", "schedule.epochs=8", "study.grace_epochs=2",
+            "run.threads=1", "schedule.epochs=16", "study.scheduler=none",
         ]  # fmt: skip
         command = [FAMUS_RAY, *begin]
         families: list[psutil.Process] = []
         for kill in range(kills):
-            opened = count(study, "opened")
+            # A quarter of the kills at any moment of the start, the others while trials run.
+            awaited = "opened" if kill and draw.random() < 0.25 else "attempt"
+            before = count(study, awaited)
             process = subprocess.Popen(
                 [*command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            while process.poll() is None and count(study, "opened") == opened:
+            while process.poll() is None and count(study, awaited) == before:
                 time.sleep(0.02)
-            time.sleep(draw.uniform(0, 15))
+            time.sleep(draw.uniform(0, 6))
             if process.poll() is None:
                 families += psutil.Process(process.pid).children(recursive=True)
             process.kill()

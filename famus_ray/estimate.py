@@ -4,53 +4,103 @@ from __future__ import annotations
 
 import resource
 import time
+from dataclasses import dataclass
 from itertools import islice
 
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 
-__all__ = ["describe_cost"]
+__all__ = ["RunCost", "describe_cost", "describe_study_cost", "run_cost"]
 
 _STEPS = 4
 
 
-def describe_cost(config: Config) -> str:
-    """Steps, memory and hours of a run in one line, or why they cannot be told.
+@dataclass(frozen=True)
+class RunCost:
+    """What one run needs on this machine.
 
-    Runs four steps of one worker here, on a copy that is thrown away.
+    Attributes:
+        steps: of one epoch.
+        seconds: of all steps, without evaluation.
+        parameters: of all networks.
+        disk: bytes of its checkpoints: weights, momentum, and the best weights.
+        device: cpu or cuda.
+    """
+
+    steps: int
+    seconds: float
+    parameters: int
+    disk: int
+    device: str
+
+
+def run_cost(config: Config) -> RunCost:
+    """Measured on four steps of one worker here, on a copy that is thrown away.
+
+    Raises:
+        UserError: data or model that cannot be had.
     """
     from famus_ray.data.catalog import load_dataset
     from famus_ray.loop import pick_device, start
     from famus_ray.memory import keep_freed_memory
 
-    try:
-        data = load_dataset(config.data, config.noise, config.run.seed)
-        device = pick_device(config)
-        procedure = start(config, data.to(device), device)
-    except UserError as error:
-        return f"# cost: unknown: {error}"
+    data = load_dataset(config.data, config.noise, config.run.seed)
+    device = pick_device(config)
+    procedure = start(config, data.to(device), device)
     keep_freed_memory()
     learner = procedure.learners[0]
     learner.model.train()
     seconds = []
-    pairs, steps_each = procedure.rehearsal()
+    pairs, steps = procedure.rehearsal()
     began = time.perf_counter()
     for train, meta in islice(pairs, _STEPS):
         measured = learner.step(learner.model, learner.optimiser, train, meta)
         float(measured["train/loss"])  # wait for the device
         seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
-    steps = steps_each * config.schedule.epochs
-    hours = sorted(seconds)[len(seconds) // 2] * steps / 3600
     parameters = sum(p.numel() for one in procedure.learners for p in one.model.parameters())
-    time_needed = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
-    if hours < 1 / 30:
-        time_needed = f"{hours * 3600:.0f} seconds"
-    return (
-        f"# cost: {steps_each} steps x {config.schedule.epochs} epochs = {steps} steps; "
-        f"{parameters / 1e6:.2f} M parameters; about {time_needed} of steps on one worker here "
-        f"({device.type}), peak memory {_peak_memory()}"
+    all_steps = steps * config.schedule.epochs
+    return RunCost(
+        steps=steps,
+        seconds=sorted(seconds)[len(seconds) // 2] * all_steps,
+        parameters=parameters,
+        disk=3 * 4 * parameters,
+        device=device.type,
     )
+
+
+def describe_cost(config: Config) -> str:
+    """Steps, memory and hours of a run in one line, or why they cannot be told."""
+    try:
+        cost = run_cost(config)
+    except UserError as error:
+        return f"# cost: unknown: {error}"
+    epochs = config.schedule.epochs
+    return (
+        f"# cost: {cost.steps} steps x {epochs} epochs = {cost.steps * epochs} steps; "
+        f"{cost.parameters / 1e6:.2f} M parameters; about {_span(cost.seconds)} of steps on one "
+        f"worker here ({cost.device}), peak memory {_peak_memory()}"
+    )
+
+
+def describe_study_cost(config: Config, trials: int) -> str:
+    """Hours and disk of a study in one line, or why they cannot be told."""
+    try:
+        cost = run_cost(config)
+    except UserError as error:
+        return f"cost: unknown: {error}"
+    runs = trials * config.study.seeds
+    return (
+        f"cost: {runs} runs of about {_span(cost.seconds)} of steps on one worker here "
+        f"({cost.device}): at most {_span(runs * cost.seconds)} one after another; "
+        f"{runs * cost.disk / 1e6:.0f} MB of checkpoints"
+    )
+
+
+def _span(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
 def _peak_memory() -> str:

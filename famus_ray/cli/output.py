@@ -66,18 +66,26 @@ def show_config(resolved: Resolved, as_json: bool) -> None:
 
 
 def show_space(space: Space, as_json: bool) -> None:
-    """The settings that are searched, and how much would run."""
-    config = space.base.config
-    most = config.study.trials * config.schedule.epochs
+    """The settings that are searched, how much would run, and what it would cost."""
+    from famus_ray.estimate import describe_study_cost
+
+    config, trials, size = space.base.config, space.planned_trials(), space.size()
+    runs = trials * config.study.seeds
+    most = runs * config.schedule.epochs
     if as_json:
         rows = [dict(zip(("setting", "range", "when"), r, strict=True)) for r in space.describe()]
-        print(json.dumps({"trials": config.study.trials, "most_epochs": most, "space": rows}))
+        counts = {"trials": trials, "seeds": config.study.seeds, "most_epochs": most, "size": size}
+        print(json.dumps({**counts, "space": rows}))
         return
     print_table(("setting", "range", "only when"), list(space.describe()))
+    seeds = f" x {config.study.seeds} seeds" if config.study.seeds > 1 else ""
+    pruned = config.study.scheduler != "none"
     print(
-        f"{config.study.trials} trials of at most {config.schedule.epochs} epochs: "
-        f"at most {most} epochs, pruned from epoch {config.study.grace_epochs} on"
+        f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} epochs"
+        f"{f', pruned from epoch {config.study.grace_epochs} on' if pruned else ''}; "
+        f"the space has {size or 'no end of'} configurations"
     )
+    print(describe_study_cost(config, trials))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:
