@@ -172,6 +172,14 @@ def test_a_finished_run_resumed_prints_the_same_result(trained):
     assert {path: path.read_bytes() for path in folder.rglob("*.parquet")} == before
 
 
+def test_a_run_is_resumed_by_its_name_alone(here, trained, monkeypatch):
+    folder, done = trained
+    monkeypatch.chdir(folder)
+    code, stdout, _ = here("resume", "x", "--json")
+    assert (code, stdout) == (0, done.stdout)
+    assert here("resume", "nope")[0] == 2
+
+
 def test_a_run_cannot_be_resumed_with_another_setting(here, trained):
     folder, _ = trained
     name = str(folder / "runs" / "x")
