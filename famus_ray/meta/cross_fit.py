@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from famus_ray.meta.collective import global_values, rank
+from famus_ray.meta.collective import global_values, rank, world_size
 
 __all__ = ["CrossFit"]
 
@@ -30,6 +30,10 @@ class CrossFit:
 
     clean_share: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not 0 < self.clean_share <= 1:
+            raise ValueError(f"clean_share = {self.clean_share}: must be above 0 and at most 1")
+
     def learners(self, count: int) -> slice:
         """This process's rows, of `count`, that take the virtual step: the even ones of the
         global batch."""
@@ -40,6 +44,8 @@ class CrossFit:
 
         Which rows those are is no path for gradients.
         """
+        if len(targets) * world_size() < 2:
+            raise ValueError("train_batch: has one row; one that learns and one that judges needed")
         losses_B = F.cross_entropy(logits_BC, targets, reduction="none")
         judged_B = losses_B.detach().clone()
         judged_B[self.learners(len(targets))] = torch.inf

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from famus_ray.meta.arguments import check_logits
 from famus_ray.meta.collective import all_reduce_sum_, global_sum, world_size
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
@@ -23,6 +25,7 @@ def by_double_backward(
     # The fused kernels of attention have no second derivative.
     with phase("virtual/forward"), sdpa_kernel(SDPBackend.MATH), record.recording():
         logits_BC = look.model(inputs)
+    check_logits(logits_BC)
     parameters = look.trainable()
     names = look.moved()
     with phase("virtual/backward"):
@@ -31,7 +34,7 @@ def by_double_backward(
             train_loss, [parameters[n] for n in names], create_graph=True, materialize_grads=True
         )
     train_grads = {n: global_sum(g) for n, g in zip(names, grads, strict=True)}
-    gates_G = look.gates(look.groups.gated, {n: g.detach() for n, g in train_grads.items()})
+    gates_G = look.draw_gates({n: g.detach() for n, g in train_grads.items()})
 
     # The gated gradient keeps its value whatever the gate says; the gate decides whether
     # theta is reached through it, and is itself straight-through.
@@ -61,7 +64,7 @@ def by_double_backward(
         all_reduce_sum_(list(meta_grads.values()))
         mismatch = last_layer_loss(last, meta_grads, look.match_spread)
         objective = objective + look.last_layer_weight * mismatch / world_size()
-    theta = dict(look.head.named_parameters())
+    theta: dict[str, Tensor] = dict(look.theta())
     with phase("meta/backward"):
         found = gradients(objective, {**theta, "": r_G}, None)
     gate_grads_G = found.pop("")

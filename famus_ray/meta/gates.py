@@ -44,7 +44,7 @@ class FixedGates:
         self.gates_G = gates_G
 
     def __call__(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
-        return self.gates_G
+        return self.gates_G.to(next(iter(grads.values())).dtype)
 
 
 class RandomGates:

@@ -25,6 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from famus_ray.meta.arguments import check_batch, check_gates, check_groups, check_meta_loss
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.double_backward import by_double_backward
 from famus_ray.meta.gates import FixedGates, GateSampler
@@ -82,13 +83,23 @@ def meta_gradient(
             `finite_difference`, an approximation for networks without forward mode.
 
     Raises:
-        ValueError: an unknown engine or scope.
+        ValueError: an unknown engine or scope, arguments that do not fit, or a network whose
+            forward cannot be done again.
     """
     if engine not in _ENGINES:
         raise ValueError(f"engine = {engine!r}: must be one of {', '.join(_ENGINES)}")
     if scope not in ("all", "tail"):
         raise ValueError(f"scope = {scope!r}: must be all or tail")
-    groups = groups or layer_groups(model, "layer")
+    if not isinstance(head, nn.Module):
+        raise ValueError("head: must be an nn.Module, whose parameters are theta")
+    check_batch("train_batch", train_batch)
+    if not isinstance(meta_batch, CrossFit):
+        check_batch("meta_batch", meta_batch)
+    check_meta_loss(meta_batch, meta_loss is mean_cross_entropy)
+    groups = layer_groups(model, "layer") if groups is None else groups
+    check_groups(model, groups)
+    if gates is not None:
+        check_gates(gates)
     gates = gates or FixedGates(_ones_like_first(model, len(groups.gated)))
     cross_fit = meta_batch if isinstance(meta_batch, CrossFit) else None
     look = Lookahead(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from famus_ray.meta.arguments import check_logits
 from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
@@ -39,6 +40,7 @@ def _by_tangent(
     record = ForwardRecord(look.model, gated)
     with phase("virtual/forward"), record.recording():
         logits_BC = look.model(inputs)
+    check_logits(logits_BC)
     if inputs._version != version:
         raise ValueError(
             "the network changes its inputs in place: the same forward cannot be redone"
@@ -48,9 +50,11 @@ def _by_tangent(
     z_BC = logits_BC.detach().requires_grad_()
     parameters = look.trainable()
     with phase("virtual/backward"):
-        (dphi_BC,) = torch.autograd.grad(look.train_loss(z_BC, targets), z_BC, create_graph=True)
+        (dphi_BC,) = torch.autograd.grad(
+            look.train_loss(z_BC, targets), z_BC, create_graph=True, materialize_grads=True
+        )
         train_grads = _train_gradients(look, logits_BC, dphi_BC.detach())
-    gates_G = look.gates(look.groups.gated, train_grads)
+    gates_G = look.draw_gates(train_grads)
 
     # Meta-Train: the meta gradient at the virtual weights, down to the lowest gated layer.
     tail = {n: stepped(parameters[n], train_grads[n], look.lr).requires_grad_() for n in gated}
@@ -76,8 +80,7 @@ def _by_tangent(
     del tail, train_grads, meta_grads
     with phase("tangent"):
         dz_BC = tangent(look.model, inputs, direction, buffers, record, logits_BC.detach())
-    theta = dict(look.head.named_parameters())
-    head_grads = gradients((dphi_BC * dz_BC).sum(), theta, None)
+    head_grads = gradients((dphi_BC * dz_BC).sum(), look.theta(), None)
     if not getattr(look.head, "per_example", False):
         all_reduce_sum_(list(head_grads.values()))
     return MetaGradient(head_grads, gates_G, gate_grads_G, logits_BC, meta_loss)

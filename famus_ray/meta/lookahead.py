@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from famus_ray.meta.arguments import check_loss
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler
 from famus_ray.meta.replay import ForwardRecord
@@ -66,14 +67,27 @@ class Lookahead:
         """Names of the parameters that the virtual step moves."""
         return list(self.trainable() if self.scope == "all" else self.groups.gated_parameters)
 
+    def theta(self) -> dict[str, nn.Parameter]:
+        return {n: p for n, p in self.head.named_parameters() if p.requires_grad}
+
     def train_loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         """The head's loss of the rows that take the virtual step, this process's share."""
         if self.cross_fit is None:
             loss: Tensor = self.head(logits_BC, targets)
-            return loss
-        rows = self.cross_fit.learners(len(targets))
-        loss = self.head(logits_BC[rows], targets[rows])
+        else:
+            rows = self.cross_fit.learners(len(targets))
+            loss = self.head(logits_BC[rows], targets[rows])
+        check_loss(loss)
         return loss
+
+    def draw_gates(self, train_grads: Mapping[str, Tensor]) -> Tensor:
+        """The gates (G,) of the gated groups."""
+        gates_G = self.gates(self.groups.gated, train_grads)
+        if gates_G.shape != (len(self.groups.gated),):
+            raise ValueError(
+                f"gates: drew {tuple(gates_G.shape)} for {len(self.groups.gated)} gated groups"
+            )
+        return gates_G
 
     def loss_at(
         self, moved: Mapping[str, Tensor], meta_batch: Batch, record: ForwardRecord | None = None

@@ -129,7 +129,7 @@ class MetaStep:
             return {"train/loss": descend(model, optimiser, loss)}
         found = self.look_ahead(model, optimiser, train, judges)
         for name, parameter in self.head.named_parameters():
-            parameter.grad = found.head_grads[name]
+            parameter.grad = found.head_grads.get(name)
         self.head_optimiser.step()
         if isinstance(self.head, Projected):
             self.head.project()

@@ -12,6 +12,7 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from famus_ray.errors import first_line
 from famus_ray.meta.replay import ForwardRecord
 from famus_ray.meta.substitute import call_with
 
@@ -57,7 +58,8 @@ def logits_tangent(
             duals = {n: forward_ad.make_dual(parameters[n], d) for n, d in direction.items()}
             with record.replaying():
                 output = call_with(model, {**duals, **buffers}, inputs)
-            tangent = forward_ad.unpack_dual(output).tangent
+            primal, tangent = forward_ad.unpack_dual(output)
+            _check_same(primal, logits_BC)
             return torch.zeros_like(output) if tangent is None else tangent
     except NotImplementedError as error:
         _warn_once(_operator(error))
@@ -97,6 +99,19 @@ def logits_difference(
     return tangent
 
 
+def _check_same(again_BC: Tensor, logits_BC: Tensor) -> None:
+    """On a GPU nothing is compared: it would wait for the answer."""
+    if again_BC.is_cuda:
+        return
+    bound = 1e-2 * logits_BC.abs().max().clamp_min(1e-6)
+    if not (again_BC - logits_BC).abs().max() <= bound and logits_BC.isfinite().all():
+        raise ValueError(
+            "the network gives other logits when the same batch is passed through it again: "
+            "random numbers from outside torch's global generator, or state of its own; "
+            "engine='double_backward' needs no second pass"
+        )
+
+
 def _by_two_reverse_passes(
     model: nn.Module,
     inputs: Tensor,
@@ -110,11 +125,18 @@ def _by_two_reverse_passes(
     with record.same_numbers(), sdpa_kernel(SDPBackend.MATH):
         output = call_with(model, {**moving, **buffers}, inputs)
     cotangent = torch.zeros_like(output, requires_grad=True)
-    pulled = torch.autograd.grad(
-        output, list(moving.values()), cotangent, create_graph=True, materialize_grads=True
-    )
-    inner = torch.stack([(p * d).sum() for p, d in zip(pulled, direction.values(), strict=True)])
-    (tangent,) = torch.autograd.grad(inner.sum(), cotangent, materialize_grads=True)
+    try:
+        pulled = torch.autograd.grad(
+            output, list(moving.values()), cotangent, create_graph=True, materialize_grads=True
+        )
+        pairs = zip(pulled, direction.values(), strict=True)
+        inner = torch.stack([(p * d).sum() for p, d in pairs]).sum()
+        (tangent,) = torch.autograd.grad(inner, cotangent, materialize_grads=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the network has neither a forward-mode formula nor a second derivative "
+            f"({first_line(error)}); try engine='finite_difference'"
+        ) from error
     return tangent
 
 

@@ -98,6 +98,8 @@ def _collect(names: list[str], key: Callable[[str], str]) -> tuple[LayerGroup, .
 
 
 def _by_patterns(names: list[str], patterns: Sequence[str]) -> LayerGroups:
+    if not patterns:
+        raise ValueError("patterns: none given, so nothing would be gated")
     left, gated = list(names), []
     for pattern in patterns:
         try:

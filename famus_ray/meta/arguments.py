@@ -1,0 +1,80 @@
+"""What `meta_gradient` is called with, looked at first, so that a mistake is named as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from famus_ray.meta.cross_fit import CrossFit
+from famus_ray.models.layer_groups import LayerGroups
+
+__all__ = [
+    "check_batch",
+    "check_gates",
+    "check_groups",
+    "check_logits",
+    "check_loss",
+    "check_meta_loss",
+]
+
+
+def check_batch(name: str, batch: Any) -> None:
+    """Raises ValueError where this is no pair of one tensor of inputs and its targets."""
+    pair = f"{name}: must be a pair (inputs, targets)"
+    if name == "meta_batch":
+        pair += ", or CrossFit(), which takes it from the train batch"
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise ValueError(f"{pair}, not {_kind(batch)}")
+    inputs, targets = batch
+    if not isinstance(inputs, Tensor) or not isinstance(targets, Tensor):
+        raise ValueError(
+            f"{pair} of one tensor each, not {_kind(inputs)} and {_kind(targets)}; wrap a network "
+            "of several inputs in one that takes them apart"
+        )
+    if not len(inputs) or not len(targets):
+        raise ValueError(f"{name}: is empty")
+
+
+def check_groups(model: nn.Module, groups: Any) -> None:
+    """Raises ValueError where these are no groups of the network's trainable parameters."""
+    if not isinstance(groups, LayerGroups):
+        raise ValueError(f"groups: must come from layer_groups(model, ...), not {_kind(groups)}")
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    unknown = [name for name in groups.gated_parameters if name not in trainable]
+    if unknown:
+        raise ValueError(
+            f"groups: {unknown[0]} is no trainable parameter of this network; make the groups "
+            "after parameters are frozen, from the network itself"
+        )
+
+
+def check_gates(gates: Any) -> None:
+    """Raises ValueError where this draws no gates."""
+    if not callable(gates):
+        raise ValueError(f"gates: must draw gates, as FixedGates(...) does, not be {_kind(gates)}")
+
+
+def check_meta_loss(meta_batch: Any, is_default: bool) -> None:
+    """Raises ValueError for a meta loss that would not be used."""
+    if isinstance(meta_batch, CrossFit) and not is_default:
+        raise ValueError("meta_loss: CrossFit() judges by a loss of its own; leave it out")
+
+
+def check_logits(logits: Any) -> None:
+    """Raises ValueError where the network did not give a tensor."""
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"model: must give a tensor of logits, not {_kind(logits)}; wrap it")
+
+
+def check_loss(loss: Any) -> None:
+    """Raises ValueError where the head did not give a scalar."""
+    if not isinstance(loss, Tensor) or loss.dim():
+        shape = f" of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else ""
+        raise ValueError(f"head: must give the loss as one number, not {_kind(loss)}{shape}")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else f"a {type(value).__name__}"
