@@ -27,7 +27,8 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search for good settings with Optuna and ASHA on Ray Tune."""
-    from famus_ray.config.space import check_study, load_space
+    from famus_ray.config.space import load_space
+    from famus_ray.config.space_checks import check_study
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]

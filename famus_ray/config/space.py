@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ from famus_ray.config.ranges import (
     Choice,
     Constant,
     Derived,
-    FloatRange,
     Range,
     Searched,
     describe_error,
@@ -37,16 +35,14 @@ from famus_ray.config.ranges import (
     scalar,
 )
 from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
-from famus_ray.config.schema import Config
+from famus_ray.config.space_checks import grid_problems, range_problems, space_problems
+from famus_ray.config.space_order import dependencies_first
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["Space", "check_study", "load_space", "saved_space", "space_names", "space_path"]
-
-_FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
-_NOT_FIXED = ("run.batch_size",)
+__all__ = ["Space", "load_space", "saved_space", "space_names", "space_path"]
 
 
 class _SpaceFile(BaseModel):
@@ -80,7 +76,7 @@ class Space:
         self.base = base
         self.entries = dict(entries)
         self.points = [{k: scalar(v) for k, v in point.items()} for point in points]
-        self._order = _dependencies_first(entries)
+        self._order = dependencies_first(entries)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
         """The settings of a trial: suggested, set on a condition, or derived."""
@@ -184,7 +180,7 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     except ValidationError as error:
         found = [describe_error(details) for details in error.errors()]
         raise UserError(joined(name, [*found, *problems])) from error
-    problems += _problems(entries, file)
+    problems += space_problems(entries, file.space, file.points)
     problems += [
         f"{key} is searched; leave out {key}= to search it, or take it out of the space"
         for key in (item.partition("=")[0] for item in overrides)
@@ -192,12 +188,12 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     ]
     try:
         base = resolve(file.preset, overrides, file.settings, values_from=name)
-        problems += _out_of_range(entries, base)
+        problems += range_problems(entries, base)
     except UserError as error:
         problems += [line.removeprefix(f"{name}: ") for line in str(error).splitlines()]
     else:
         if base.config.study.searcher == "grid":
-            problems += _against_a_grid(entries, base)
+            problems += grid_problems(entries, base)
     if problems:
         raise UserError(joined(name, problems))
     text = path.read_text(encoding="utf-8")
@@ -224,38 +220,6 @@ def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
     return Space(name, file.read_text("utf-8"), content.get("about", ""), base, entries, points)
 
 
-def check_study(config: Config) -> None:
-    """Raise the UserError of a study that cannot run, whatever its space."""
-    study = config.study
-    if config.scale.workers > 1:
-        raise UserError(
-            f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
-            "train its configuration on several with `famus-ray train --workers`"
-        )
-    split, _, quantity = study.metric.partition("/")
-    if split not in ("validation", "test") or quantity not in ("top1", "top5"):
-        raise UserError(
-            f"study.metric = {study.metric}: must be a curve that grows with quality, "
-            "validation/top1 or validation/top5"
-        )
-    if split != config.run.select:
-        raise UserError(
-            f"study.metric = {study.metric}: run.select is {config.run.select}; a study "
-            "and its runs select on the same split"
-        )
-    if study.minimise and study.scheduler != "none":
-        raise UserError(
-            f"study.scheduler = {study.scheduler}: with several objectives no trial is plainly "
-            "the worse; set study.scheduler=none"
-        )
-    if study.minimise and study.searcher == "cmaes":
-        raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
-    if study.searcher == "cmaes" and find_spec("cmaes") is None:
-        raise UserError(
-            "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
-        )
-
-
 def _folder() -> Path:
     """Beside the package in a checkout, inside it when installed."""
     inside = Path(__file__).parent.parent / "search_spaces"
@@ -269,83 +233,3 @@ def _value_of(base: Resolved, name: str) -> Any:
 
 def _matches(value: Any, wanted: Any) -> bool:
     return value in listed(wanted)
-
-
-def _problems(entries: Mapping[str, Range], file: _SpaceFile) -> list[str]:
-    found = []
-    for name in file.space:
-        if name not in field_names():
-            found.append(f"{name}: not a setting{_did_you_mean(name)}")
-        elif name.startswith(_FIXED) and name not in _NOT_FIXED:
-            found.append(f"{name}: is the same for all trials of a study; put it under settings")
-    for name, entry in entries.items():
-        if isinstance(entry, Derived) and entry.of not in field_names():
-            found.append(f"{name}.of: {entry.of} is not a setting{_did_you_mean(entry.of)}")
-        for key in entry.when:
-            if key not in field_names():
-                found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
-            elif key in entries and not any(map(entries[key].contains, listed(entry.when[key]))):
-                found.append(f"{name}.when: {key} is never {entry.when[key]}")
-    if entries and not _dependencies_first(entries):
-        circle = ", ".join(_in_a_circle(entries))
-        found.append(f"when: the conditions go round in a circle: {circle}")
-    for i, point in enumerate(file.points):
-        for key, value in point.items():
-            if key not in file.space:
-                found.append(f"points[{i}]: {key} is not in the space")
-            elif key in entries and not entries[key].contains(value):
-                found.append(f"points[{i}]: {key} = {value} is outside its range")
-    return found
-
-
-def _against_a_grid(entries: Mapping[str, Range], base: Resolved) -> list[str]:
-    found = [
-        f"{name}: has no end of values for study.searcher = grid; give it a step, or choices"
-        for name, entry in entries.items()
-        if isinstance(entry, FloatRange) and entry.steps() is None
-    ]
-    if base.sources["study.trials"] != "default":
-        found.append("study.trials: a grid has all its trials; leave it out")
-    return found
-
-
-def _out_of_range(entries: Mapping[str, Range], base: Resolved) -> list[str]:
-    """What the schema of a run says of the ends of each range."""
-    values = base.config.model_dump()
-    found = []
-    for name, entry in entries.items():
-        section, _, key = name.partition(".")
-        for end in entry.ends() if name in field_names() else ():
-            try:
-                resolve(values={**values, section: {**values[section], key: end}})
-            except UserError as error:
-                found.append(str(error).removeprefix("arguments: "))
-    return found
-
-
-def _dependencies_first(space: Mapping[str, Range]) -> list[str]:
-    """Names so ordered that a condition comes after what it asks; empty if that cannot be."""
-    order: list[str] = []
-    while ready := [n for n in space if n not in order and _needs(space[n], space) <= {*order}]:
-        order += ready
-    return order if len(order) == len(space) else []
-
-
-def _in_a_circle(space: Mapping[str, Range]) -> list[str]:
-    """The names that wait for each other."""
-    left = list(space)
-    while free := [n for n in left if not _needs(space[n], space) & {*left}]:
-        left = [n for n in left if n not in free]
-    return left
-
-
-def _needs(entry: Range, space: Mapping[str, Range]) -> set[str]:
-    """The other entries that must have a value before this one."""
-    needs = {*entry.when, *([entry.of] if isinstance(entry, Derived) else [])}
-    return needs & {*space}
-
-
-def _did_you_mean(name: str) -> str:
-    same_last_word = [n for n in field_names() if n.endswith(f".{name.rpartition('.')[2]}")]
-    close = same_last_word or difflib.get_close_matches(name, field_names(), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from famus_ray.config.space import Space, check_study, saved_space
+from famus_ray.config.space import Space, saved_space
+from famus_ray.config.space_checks import check_study
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table

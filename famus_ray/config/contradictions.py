@@ -1,0 +1,96 @@
+"""Settings that are each in range, and together make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from famus_ray.config.schema import Config, LossConfig
+
+__all__ = ["Contradiction", "contradictions"]
+
+Contradiction = tuple[str, str]
+
+_META_SET = ("famus", "mwnet", "l2rw", "mlc")  # methods that learn from a meta set
+
+
+def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
+    """Each as the key that it is about, and a message that says what to do.
+
+    Args:
+        sources: where each value came from, by key.
+    """
+    yield from _of_data(config, sources)
+    yield from _of_method(config)
+    yield from _of_workers(config)
+
+
+def _of_data(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
+    if config.noise.rate and sources.get("noise.kind") == "default":
+        yield (
+            "noise.rate",
+            f"noise.rate = {config.noise.rate}: has no effect without noise.kind; "
+            "try noise.kind = symmetric",
+        )
+    if config.data.augment == "resized_crop" and config.data.storage != "disk":
+        yield (
+            "data.augment",
+            "data.augment = resized_crop: needs the whole images; set data.storage = disk",
+        )
+    if config.loss.kind == "ldam" and config.model.classifier != "cosine":
+        yield (
+            "loss.kind",
+            "loss.kind = ldam: its margins are on cosines; set model.classifier = cosine",
+        )
+    if config.loss != type(config.loss)() and config.method.name not in ("ce", "mwnet", "famus"):
+        yield (
+            "loss.kind",
+            f"loss.kind = {config.loss.kind}: has no effect on method {config.method.name}; "
+            "loss is for ce, mwnet and famus",
+        )
+    if config.noise.kind == "file" and config.noise.file is None:
+        yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
+
+
+def _of_method(config: Config) -> Iterator[Contradiction]:
+    if config.meta.source == "pseudo_clean" and config.method.name not in _META_SET:
+        yield (
+            "meta.source",
+            f"meta.source = pseudo_clean: is for {', '.join(_META_SET)}, "
+            f"not for method {config.method.name}",
+        )
+    if config.has_two_networks and config.loss != LossConfig():
+        yield ("loss.kind", "loss: the pipeline of two networks has losses of its own")
+    needs_clean = config.method.name in _META_SET and config.meta.source == "set"
+    if needs_clean and config.data.meta_per_class == 0:
+        yield (
+            "data.meta_per_class",
+            f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
+            "try 10, or meta.source = pseudo_clean",
+        )
+    if config.method.name == "l2rw" and config.meta.source == "batch":
+        yield (
+            "meta.source",
+            "meta.source = batch: l2rw weighs every example of a batch at each step, so none is "
+            "left to judge; use set",
+        )
+    if (config.meta.grouping == "patterns") != bool(config.meta.patterns):
+        yield (
+            "meta.patterns",
+            f"meta.patterns = {list(config.meta.patterns)}: goes with meta.grouping = patterns, "
+            f"which is {config.meta.grouping}",
+        )
+
+
+def _of_workers(config: Config) -> Iterator[Contradiction]:
+    if config.meta.batch_size is not None and config.meta.batch_size < config.scale.workers:
+        yield (
+            "meta.batch_size",
+            f"meta.batch_size = {config.meta.batch_size}: less than one example for each of "
+            f"scale.workers = {config.scale.workers}",
+        )
+    if config.run.batch_size % config.scale.workers:
+        yield (
+            "run.batch_size",
+            f"run.batch_size = {config.run.batch_size}: must be a multiple of "
+            f"scale.workers = {config.scale.workers}",
+        )

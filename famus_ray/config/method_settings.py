@@ -1,0 +1,195 @@
+"""Settings of how it is learned."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from famus_ray.config.section import Float, Int, Section
+
+__all__ = [
+    "DivisionConfig",
+    "LossConfig",
+    "MetaConfig",
+    "MethodConfig",
+    "OptimiserConfig",
+    "PipelineConfig",
+    "ScheduleConfig",
+]
+
+
+class LossConfig(Section):
+    """The loss of one training example, for ce, mwnet and famus."""
+
+    kind: Literal["cross_entropy", "ldam"] = "cross_entropy"
+    """cross_entropy; ldam: with a margin for each class, the larger the rarer (Cao et al. 2019)."""
+    margin: Float = Field(0.5, gt=0)
+    """LDAM's margin of the rarest class, on the scale of the cosines."""
+    reweight_from: Int | None = Field(None, ge=0)
+    """Epochs after which classes are weighted by their effective number (deferred reweighting);
+    never when left out."""
+    beta: Float = Field(0.9999, ge=0, lt=1)
+    """Parameter of the effective number (1 - beta^n) / (1 - beta)."""
+
+
+class MethodConfig(Section):
+    """The training method."""
+
+    name: Literal[
+        "ce", "mixup", "l2rw", "mwnet", "mlc", "famus", "mentormix", "dividemix", "clidmu"
+    ] = "famus"
+    """ce: plain cross-entropy; mixup: convex pairs of examples; l2rw: a weight an example, from
+    scratch at each step; mwnet: learned weights, all layers; mlc: learned label
+    transition matrix; famus: learned weights, gated layers; mentormix: mixup led by a curriculum
+    of losses; dividemix: two networks divide the data for each other, no weights; clidmu: learned
+    weights, meta loss without labels."""
+    mixup_alpha: Float = Field(1.0, gt=0)
+    """Parameter of Beta(alpha, alpha) in mixup and mentormix."""
+    percentile: Float = Field(0.7, gt=0, le=1)
+    """mentormix: the share of a batch with the lowest losses that the curriculum trusts."""
+    percentile_decay: Float = Field(0.9, ge=0, lt=1)
+    """mentormix: decay of the moving average of that loss percentile."""
+    partner_temperature: Float = Field(1.0, gt=0)
+    """mentormix: temperature T of the draw of partners, softmax(v / T)."""
+    burn_in: Int = Field(0, ge=0)
+    """mentormix: steps in which every example is trusted."""
+    second_weighting: bool = True
+    """mentormix: the curriculum weighs the mixed examples as well."""
+    graph_temperature: Float = Field(0.5, gt=0)
+    """clidmu: temperature of the softmax over similarities."""
+
+
+class MetaConfig(Section):
+    """The meta model, the gates and the meta step."""
+
+    lr: Float = Field(1e-3, gt=0)
+    """Learning rate beta of the weight net (Adam)."""
+    matrix_lr: Float = Field(1.0, gt=0)
+    """Learning rate of mlc's transition matrix (SGD)."""
+    weight_decay: Float = Field(1e-4, ge=0)
+    """Weight decay of the weight net."""
+    hidden: Int = Field(100, ge=1)
+    """Hidden units of the weight net."""
+    batch_size: Int | None = Field(None, ge=1)
+    """Meta examples a step; run.batch_size when left out, at most the whole meta set."""
+    lookahead_lr: Float | None = Field(None, gt=0)
+    """Rate of the virtual step; the current learning rate when left out."""
+    engine: Literal["jvp", "double_backward", "finite_difference"] = "jvp"
+    """jvp: one forward-mode pass, exact; double_backward: the definition, slower;
+    finite_difference: two more forwards, approximate."""
+    interval: Int = Field(1, ge=1)
+    """Steps from one update of the meta model and the gates to the next."""
+    source: Literal["set", "batch", "pseudo_clean"] = "set"
+    """What judges the virtual step. set: the clean meta set; batch: one half of each training
+    batch, by its rows of lowest loss, for a step that the other half takes; pseudo_clean: what
+    the other of two networks takes for clean (section pipeline). The last two need no clean
+    examples."""
+    clean_share: Float = Field(0.5, gt=0, le=1)
+    """Share of the judging rows of a batch, those of lowest loss, that is taken as clean."""
+    scope: Literal["all", "tail"] = "all"
+    """Which layers the virtual step moves: all, or the gated tail only."""
+    grouping: Literal["tensor", "layer", "block", "stage", "patterns"] = "layer"
+    """What one gate covers: tensor, layer, block, stage, or what each of meta.patterns finds."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions on parameter names, a gate each; only what they find is gated."""
+    gated_from: str = "last_stage"
+    """Where the gated tail begins: all, last_stage, or the beginning of a layer's name."""
+    parallel: Literal["exact", "local"] = "exact"
+    """Of several workers: exact looks ahead on the whole batch and equals one worker; local on each
+    worker's own rows, and averages the meta gradients: fewer bytes, other numbers."""
+    sampler: Literal["learned", "all", "fixed", "random"] = "learned"
+    """Which gates are open: learned (FaMUS), all, fixed (meta.open), or k at random."""
+    open: tuple[str, ...] = ()
+    """Groups that a fixed sampler opens, by the beginning of their names."""
+    gate_lr: Float = Field(0.1, gt=0)
+    """Learning rate delta of the gates (SGD, momentum 0.9)."""
+    gate_hidden: Int = Field(128, ge=1)
+    """Hidden units of a gate."""
+    temperature: Float = Field(5.0, gt=0)
+    """Temperature of the Gumbel-softmax."""
+    k: Float = Field(4.0, ge=0)
+    """K: number of gates expected to be open (Eq. 10), or open under the random sampler."""
+    lambda1: Float = Field(0.1, ge=0)
+    """Weight of L_r, which holds the number of open gates near K."""
+    lambda2: Float = Field(0.0, ge=0)
+    """Weight of L_g, which matches the last layer's train and meta gradients."""
+    fidelity: Literal["paper", "released"] = "paper"
+    """Where they differ: as the paper says, or as its released code does in L_r (the last
+    learned gate alone), in a closed gate's gradient (sign), in the gates' input
+    (standardised sums), in L_g (spread as well), in the gates' networks and momentum, and in
+    the pipeline's prior, which joins the meta loss, and weights, which sum to one over labelled
+    and unlabelled examples together."""
+
+
+class OptimiserConfig(Section):
+    """The optimiser of the network."""
+
+    lr: Float = Field(0.02, gt=0)
+    """Learning rate alpha."""
+    momentum: Float = Field(0.9, ge=0, lt=1)
+    """Momentum."""
+    weight_decay: Float = Field(5e-4, ge=0)
+    """Weight decay."""
+    nesterov: bool = False
+    """Nesterov momentum."""
+    clip_norm: Float | None = Field(None, gt=0)
+    """Longest gradient, all parameters together; not clipped when left out."""
+    accumulate: Int = Field(1, ge=1)
+    """Batches whose gradients make one move of the network; each has a meta step of its own."""
+
+
+class ScheduleConfig(Section):
+    """How long, and how the learning rate falls."""
+
+    epochs: Int = Field(300, ge=1)
+    """Passes over the training set."""
+    balanced_batches: Int | None = Field(None, ge=1)
+    """Batches of an epoch, with equally many examples of each class, drawn anew for each epoch;
+    every example once when left out."""
+    kind: Literal["constant", "step", "cosine"] = "step"
+    """constant; step: times gamma at each milestone; cosine: to zero at the last epoch."""
+    milestones: tuple[Int, ...] = (200, 250)
+    """Epochs at which a step schedule falls."""
+    gamma: Float = Field(0.1, gt=0, le=1)
+    """Factor of a step schedule."""
+
+
+class DivisionConfig(Section):
+    """Which labels are clean, told from the training losses."""
+
+    kind: Literal["gaussian", "beta", "agreement"] = "gaussian"
+    """gaussian, beta: a mixture of two over the losses; agreement: the network's probability of
+    the label."""
+    max_iter: Int = Field(10, ge=1)
+    """Iterations of expectation-maximisation."""
+    tol: Float = Field(1e-2, gt=0)
+    """gaussian: gain in likelihood under which it stops."""
+    reg_covar: Float = Field(5e-4, ge=0)
+    """gaussian: added to the variances."""
+    p_threshold: Float = Field(0.5, ge=0, lt=1)
+    """Examples with a higher p(clean) keep their label (labelled, in DivideMix's words)."""
+    meta_threshold: Float = Field(0.8, ge=0, lt=1)
+    """Examples with a higher p(clean) are the pseudo-clean meta set."""
+    keep: Int = Field(5, ge=1)
+    """Divisions that samples.parquet holds, the latest ones."""
+
+
+class PipelineConfig(Section):
+    """Training without clean data: dividemix, and any method with meta.source: pseudo_clean."""
+
+    warmup: Int = Field(10, ge=1)
+    """Epochs of cross-entropy on all data before the first division."""
+    warmup_penalty: bool = False
+    """Penalise confident predictions in the warm-up, as DivideMix does for asymmetric noise."""
+    temperature: Float = Field(0.5, gt=0)
+    """T that sharpens refined and guessed labels."""
+    alpha: Float = Field(4.0, gt=0)
+    """Parameter of MixMatch's Beta(alpha, alpha)."""
+    lambda_u: Float = Field(25.0, ge=0)
+    """Weight of the unlabelled examples' squared error, after the ramp-up."""
+    rampup: Int = Field(16, ge=0)
+    """Epochs after the warm-up in which it rises from 0."""
+    prior_penalty: Float = Field(1.0, ge=0)
+    """Weight of the divergence of the mean prediction from a uniform prior; with
+    meta.fidelity: released it joins the meta loss as well."""

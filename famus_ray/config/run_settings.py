@@ -1,0 +1,83 @@
+"""Settings of the run itself, its workers, and the study it belongs to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from famus_ray.config.section import Float, Int, Section, Seed
+
+__all__ = ["RunConfig", "ScaleConfig", "StudyConfig"]
+
+
+class RunConfig(Section):
+    """The run itself."""
+
+    name: str | None = Field(None, min_length=1)
+    """Folder under run.root; made from method and data when left out."""
+    root: str = "runs"
+    """Folder that holds the runs."""
+    seed: Seed = 0
+    """Decides everything random: same seed, same machine, same workers, same numbers."""
+    batch_size: Int = Field(64, ge=1)
+    """Training examples a step, over all workers together."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU where there is one."""
+    threads: Int | None = Field(None, ge=1)
+    """CPU threads of each worker; its share of the cores when left out."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: the network's forward under autocast; weights, heads and meta model in float32."""
+    channels_last: bool | None = None
+    """Memory order of images and filters; yes on a GPU, no on a CPU when left out."""
+    checkpoint_every: Int = Field(1, ge=1)
+    """Epochs between checkpoints."""
+    diagnose_every: Int = Field(10, ge=0)
+    """Epochs between diagnostics: how gating changes the meta gradient on four batches, and the
+    weights of right and wrong labels; 0 leaves them out."""
+    select: Literal["validation", "test"] = "validation"
+    """The split that picks the best epoch; test only to compare with papers that do so."""
+
+
+class ScaleConfig(Section):
+    """Workers, and the Ray cluster they run on."""
+
+    workers: Int = Field(1, ge=1)
+    """Data-parallel processes of one run."""
+    cpus_per_worker: Float = Field(1.0, gt=0)
+    """CPU cores of each worker."""
+    gpus_per_worker: Float = Field(0.0, ge=0)
+    """GPUs of each worker; 0 trains on CPUs."""
+    address: str | None = None
+    """Ray cluster to join; a local one is started and stopped when left out."""
+
+
+class StudyConfig(Section):
+    """The search for good settings."""
+
+    trials: Int = Field(16, ge=1)
+    """Configurations to try; a grid has as many as it has."""
+    concurrent: Int | None = Field(None, ge=1)
+    """Trials at the same time; as many as the cluster holds when left out."""
+    metric: str = "validation/top1"
+    """Curve that is maximised."""
+    minimise: tuple[str, ...] = ()
+    """More objectives: curves that are minimised, such as time/step."""
+    seeds: Int = Field(1, ge=1)
+    """Runs of each configuration, with run.seed, run.seed + 1, ...; its value is their mean."""
+    searcher: Literal["tpe", "random", "grid", "qmc", "gp", "nsga2", "cmaes"] = "tpe"
+    """tpe: tree-structured Parzen estimator; random; grid: every combination; qmc: an even
+    spread; gp: Gaussian process; nsga2: evolution, for several objectives; cmaes: evolution
+    strategy, for numbers (needs the extra `search`)."""
+    scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
+    """What ends poor trials early: successive halving, HyperBand, the median rule, nothing."""
+    seed: Seed = 0
+    """Seed of the searcher."""
+    startup_trials: Int = Field(5, ge=1)
+    """Random trials before the searcher models the results."""
+    grace_epochs: Int = Field(3, ge=1)
+    """Epochs before a trial can be pruned."""
+    reduction_factor: Int = Field(3, ge=2)
+    """At each rung one trial in so many goes on (asha, hyperband)."""
+    retries: Int = Field(2, ge=0)
+    """How often a trial is begun again whose process or node was lost."""

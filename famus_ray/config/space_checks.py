@@ -1,0 +1,117 @@
+"""What can be wrong with a search space, and with the study that searches it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from famus_ray.config.ranges import Derived, FloatRange, Range, listed
+from famus_ray.config.resolve import Resolved, field_names, resolve
+from famus_ray.config.schema import Config
+from famus_ray.config.space_order import dependencies_first, in_a_circle
+from famus_ray.errors import UserError
+
+__all__ = ["check_study", "grid_problems", "range_problems", "space_problems"]
+
+_FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
+_NOT_FIXED = ("run.batch_size",)
+
+
+def check_study(config: Config) -> None:
+    """Raise the UserError of a study that cannot run, whatever its space."""
+    study = config.study
+    if config.scale.workers > 1:
+        raise UserError(
+            f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
+            "train its configuration on several with `famus-ray train --workers`"
+        )
+    split, _, quantity = study.metric.partition("/")
+    if split not in ("validation", "test") or quantity not in ("top1", "top5"):
+        raise UserError(
+            f"study.metric = {study.metric}: must be a curve that grows with quality, "
+            "validation/top1 or validation/top5"
+        )
+    if split != config.run.select:
+        raise UserError(
+            f"study.metric = {study.metric}: run.select is {config.run.select}; a study "
+            "and its runs select on the same split"
+        )
+    if study.minimise and study.scheduler != "none":
+        raise UserError(
+            f"study.scheduler = {study.scheduler}: with several objectives no trial is plainly "
+            "the worse; set study.scheduler=none"
+        )
+    if study.minimise and study.searcher == "cmaes":
+        raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
+    if study.searcher == "cmaes" and find_spec("cmaes") is None:
+        raise UserError(
+            "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
+        )
+
+
+def space_problems(
+    entries: Mapping[str, Range], named: Collection[str], points: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What is wrong with the names, conditions and points of a space.
+
+    Args:
+        named: all names in the file, those of entries that could not be read included.
+    """
+    found = []
+    for name in named:
+        if name not in field_names():
+            found.append(f"{name}: not a setting{_did_you_mean(name)}")
+        elif name.startswith(_FIXED) and name not in _NOT_FIXED:
+            found.append(f"{name}: is the same for all trials of a study; put it under settings")
+    for name, entry in entries.items():
+        if isinstance(entry, Derived) and entry.of not in field_names():
+            found.append(f"{name}.of: {entry.of} is not a setting{_did_you_mean(entry.of)}")
+        for key in entry.when:
+            if key not in field_names():
+                found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
+            elif key in entries and not any(map(entries[key].contains, listed(entry.when[key]))):
+                found.append(f"{name}.when: {key} is never {entry.when[key]}")
+    if entries and not dependencies_first(entries):
+        circle = ", ".join(in_a_circle(entries))
+        found.append(f"when: the conditions go round in a circle: {circle}")
+    for i, point in enumerate(points):
+        for key, value in point.items():
+            if key not in named:
+                found.append(f"points[{i}]: {key} is not in the space")
+            elif key in entries and not entries[key].contains(value):
+                found.append(f"points[{i}]: {key} = {value} is outside its range")
+    return found
+
+
+def grid_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
+    """Why not every combination of a space can be tried."""
+    found = [
+        f"{name}: has no end of values for study.searcher = grid; give it a step, or choices"
+        for name, entry in entries.items()
+        if isinstance(entry, FloatRange) and entry.steps() is None
+    ]
+    if base.sources["study.trials"] != "default":
+        found.append("study.trials: a grid has all its trials; leave it out")
+    return found
+
+
+def range_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
+    """What the schema of a run says of the ends of each range."""
+    values = base.config.model_dump()
+    found = []
+    for name, entry in entries.items():
+        section, _, key = name.partition(".")
+        for end in entry.ends() if name in field_names() else ():
+            try:
+                resolve(values={**values, section: {**values[section], key: end}})
+            except UserError as error:
+                found.append(str(error).removeprefix("arguments: "))
+    return found
+
+
+def _did_you_mean(name: str) -> str:
+    same_last_word = [n for n in field_names() if n.endswith(f".{name.rpartition('.')[2]}")]
+    close = same_last_word or difflib.get_close_matches(name, field_names(), n=1)
+    return f", did you mean '{close[0]}'?" if close else ""
