@@ -46,14 +46,11 @@ def table(study: Path) -> str:
     """Markdown, a row a configuration, in the order of the grid."""
     trials = with_test_accuracy(fr.load_trials(study), fr.load_curves(study))
     settings = [c for c in trials if c.startswith(PARAMETER)]
-    plain = trials["seconds_per_step"].min()
     rows = pd.DataFrame(
         {
             **{c.removeprefix(PARAMETER): trials[c].map(_shown) for c in settings},
             "test, last 10": _percent(trials, "test_last10"),
             "test, best epoch": _percent(trials, "test_best"),
-            "ms a step": (1000 * trials["seconds_per_step"]).round(1),
-            "x fastest": (trials["seconds_per_step"] / plain).round(2),
         }
     )
     lines = [list(rows.columns), ["---"] * rows.shape[1], *rows.astype(str).to_numpy().tolist()]
