@@ -33,3 +33,20 @@ def test_a_head_of_ones_own_finds_the_class_that_wrong_labels_go_to():
     trust = [float(number) for number in re.findall(r"\d\.\d\d", printed_by("own_head.py"))]
     assert len(trust) == 4
     assert trust[0] < 0.5 < min(trust[1:])
+
+
+def test_the_snippets_of_the_engine_page_run():
+    text = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    with_groups = [block for block in blocks if "groups" in block]
+    assert len(with_groups) == 2
+    setup = """
+import torch
+from torch import nn
+from famus_ray.meta import LearnedWeights
+network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+head = LearnedWeights()
+train, clean = ((torch.randn(16, 3, 8, 8), torch.randint(10, (16,))) for _ in range(2))
+"""
+    code = "\n".join([setup, *with_groups, "assert gates.networks[0][0].weight.grad is not None"])
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
