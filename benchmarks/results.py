@@ -74,13 +74,17 @@ def summary(path: Path, config: Config) -> tuple[float, float] | None:
 
 
 def table(rows: pd.DataFrame, column: str) -> str:
-    """Markdown: a row a method, a column a noise, mean and standard deviation in percent."""
+    """Markdown: a row a method, a column a noise, mean and standard deviation in percent; what
+    has not been run at all is left out."""
+    noises = [n for n in NOISE if n in set(rows["noise"])]
     lines = [
-        "| method | " + " | ".join(NOISE[n][0] for n in NOISE) + " |",
-        "|---" * (len(NOISE) + 1) + "|",
+        "| method | " + " | ".join(NOISE[n][0] for n in noises) + " |",
+        "|---" * (len(noises) + 1) + "|",
     ]
     for method, (label, _) in METHODS.items():
-        cells = [_cell(rows, method, noise, column) for noise in NOISE]
+        if method not in set(rows["method"]):
+            continue
+        cells = [_cell(rows, method, noise, column) for noise in noises]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -94,7 +98,7 @@ def _cell(rows: pd.DataFrame, method: str, noise: str, column: str) -> str:
 
 def page(rows: pd.DataFrame, seeds: int) -> str:
     counts = rows.groupby(["method", "noise"]).size()
-    missing = len(METHODS) * len(NOISE) - int((counts >= seeds).sum())
+    missing = rows["method"].nunique() * rows["noise"].nunique() - int((counts >= seeds).sum())
     unfinished = f" {missing} of the cells rest on fewer seeds." if missing else ""
     return f"""# Results on digits
 
