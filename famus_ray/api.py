@@ -131,7 +131,7 @@ def resume(folder: str | Path) -> RunResult | StudyResult:
         UserError: neither is there, or another process is running it.
     """
     path = find_folder(folder)
-    if not (path / "ledger.jsonl").is_file():
+    if not (path / "space.yaml").is_file():
         return resume_run(path)
     from famus_ray.scale.study import resume_study
 

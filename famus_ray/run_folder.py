@@ -129,7 +129,8 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
         path = root / config.run.name
         if not resume and path.exists() and {p.name for p in path.iterdir()} - _RAYS_OWN:
             raise UserError(
-                f"{path}: there already; go on with --resume, or choose another run.name"
+                f"{path}: there already; `famus-ray resume {path.name}` goes on with it; or choose "
+                "another name"
             )
         return path
     if resume:

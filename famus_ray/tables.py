@@ -118,7 +118,9 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
         # Opened once: a running writer may replace the file between two openings.
         arrow = pq.read_table(pa.BufferReader(path.read_bytes()))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; is {path.parent} a run's folder?") from error
+        raise UserError(
+            f"{path}: no such file; is {path.parent} a run's folder, and finished?"
+        ) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error})") from error
     about = json.loads((arrow.schema.metadata or {}).get(_KEY, b"{}"))

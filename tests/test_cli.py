@@ -96,7 +96,7 @@ LATE_MISTAKES = {
     "run.batch_size=5000": "run.batch_size = 5000: more than the",
     "model.name=resnt18": "did you mean resnet18",
     "--resume": "say which run",
-    "--name taken": "taken: there already; go on with --resume",
+    "--name taken": "taken: there already; `famus-ray resume taken` goes on with it",
     "run.root=a_file": "a_file",
 }
 

@@ -38,12 +38,12 @@ def labels(
         _compare(find_folder(name), ranked, as_json)
     elif to is not None and to.suffix == ".html":
         _write_page(find_folder(name), ranked, to, top)
-        print(to)
+        print(json.dumps({"labels": str(to)}) if as_json else to)
     elif to is not None:
         from famus_ray.cli.output import write_frame
 
         write_frame(ranked, to)
-        print(to)
+        print(json.dumps({"labels": str(to)}) if as_json else to)
     elif as_json:
         print(ranked.to_json(orient="records"))
     else:

@@ -59,7 +59,7 @@ def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> 
 
     path, more = find_folder(name), tuple(overrides or ())
     again = interruptible(f"go on with: famus-ray resume {path}")
-    if not (path / "ledger.jsonl").is_file():
+    if not (path / "space.yaml").is_file():
         from famus_ray.api import resume_run
         from famus_ray.progress import EpochProgress
         from famus_ray.reading.folders import load_config

@@ -58,6 +58,12 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
             f"meta.source = pseudo_clean: is for {', '.join(_META_SET)}, "
             f"not for method {config.method.name}",
         )
+    if config.has_two_networks and config.pipeline.warmup >= config.schedule.epochs:
+        yield (
+            "pipeline.warmup",
+            f"pipeline.warmup = {config.pipeline.warmup}: leaves no epoch of schedule.epochs = "
+            f"{config.schedule.epochs} to divide in; lower it",
+        )
     if config.has_two_networks and config.loss != LossConfig():
         yield ("loss.kind", "loss: the pipeline of two networks has losses of its own")
     needs_clean = config.method.name in _META_SET and config.meta.source == "set"

@@ -31,7 +31,9 @@ def new_study_path(space: Space) -> Path:
             raise UserError(f"run.name = {run.name}: must not leave {root}/")
         path = root / run.name
         if path.exists() and any(path.iterdir()):
-            raise UserError(f"{path}: there already; choose another run.name")
+            raise UserError(
+                f"{path}: there already; `famus-ray resume` or `extend` it, or choose another name"
+            )
         return path
     stem = f"study-{space.name}"
     names = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
@@ -75,6 +77,8 @@ def resume_study(
     config = space.base.config
     check_study(config)
     RunFolder(path).check_same(config)
+    if any(path.glob("trials/*")) and not (path / "ledger.jsonl").is_file():
+        raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
     with holding(path / "ledger.jsonl"):
         if not Search(space, path / "ledger.jsonl").left:
             return

@@ -10,6 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 import ray
+import yaml
 
 import famus_ray as fr
 from famus_ray.config.space import load_space
@@ -211,3 +212,13 @@ def test_two_objectives_have_a_front_in_the_report(tmp_path: Path):
     assert trials["value"].max() == front["value"].max()
     assert trials["cost.time/step"].min() == front["cost.time/step"].min()
     assert "Pareto front" in write_report(result.path).read_text()
+
+
+def test_a_study_whose_ledger_is_gone_is_not_trained_as_a_run(tmp_path):
+    config = load_space("quick").base.config.model_dump(mode="json")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "space.yaml").write_text(load_space("quick").text)
+    (tmp_path / "trials" / "0000").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"has trials, but ledger\.jsonl.* is gone"):
+        fr.resume(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"config.yaml", "space.yaml", "trials"}
