@@ -175,9 +175,9 @@ def tune(space: str | Path, *overrides: str, trials: int | None = None) -> Study
 
 def _study_result(path: Path) -> StudyResult:
     from famus_ray.errors import UserError
-    from famus_ray.reading.trials import best_trial
+    from famus_ray.reading.trials import best_trial, why_no_best
 
     best = best_trial(path)
     if best is None:
-        raise UserError(f"{path}: every trial failed; `famus-ray trials {path}` shows why")
+        raise UserError(why_no_best(path))
     return StudyResult(path, best.settings, best.value)

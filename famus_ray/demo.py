@@ -19,7 +19,7 @@ from famus_ray.files import write_text
 from famus_ray.progress import EpochProgress, StudyProgress
 from famus_ray.reading.report import write_report
 from famus_ray.reading.retrained import comparison, load_retrained
-from famus_ray.reading.trials import BestTrial, best_trial
+from famus_ray.reading.trials import BestTrial, best_trial, why_no_best
 from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.scale.many import train_many
 from famus_ray.scale.study import new_study_path, run_study
@@ -95,7 +95,7 @@ def _tune(space: Space, path: Path) -> BestTrial:
         run_study(space, path, progress.on_trial)
     best = best_trial(path)
     if best is None:
-        raise UserError(f"{path}: every trial failed; `famus-ray trials {path}` shows why")
+        raise UserError(why_no_best(path))
     return best
 
 

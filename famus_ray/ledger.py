@@ -30,6 +30,7 @@ from famus_ray.tables import TRIALS
 
 __all__ = [
     "COST",
+    "EXCESS",
     "FINAL",
     "PARAMETER",
     "append_event",
@@ -40,7 +41,8 @@ __all__ = [
 ]
 
 PARAMETER = "param."  # columns of the trials table that hold a searched setting begin so
-COST = "cost."  # and those that hold a minimised objective so
+COST = "cost."  # those that hold a minimised objective so
+EXCESS = "excess."  # and those that hold by how much a constraint is broken so, kept at 0 or less
 FINAL = ("completed", "pruned", "failed")
 
 
@@ -99,8 +101,9 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
-    """One row a trial, `tables.TRIALS`, one column `param.<setting>` a searched setting, and
-    one column `cost.<curve>` a minimised objective.
+    """One row a trial, `tables.TRIALS`, one column `param.<setting>` a searched setting, one
+    column `cost.<curve>` a minimised objective, and one column `excess.<constraint>` a constraint:
+    by how much the trial breaks it, 0 or less where it keeps it.
 
     Args:
         path: the ledger.
@@ -140,6 +143,7 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         if value is not None and (row["value"] is None or value > row["value"]):
             row |= {"value": value, "value_std": event.get("value_std")}
         row |= {COST + name: cost for name, cost in event.get("costs", {}).items()}
+        row |= {EXCESS + text: excess for text, excess in event.get("excess", {}).items()}
         row |= {"epochs": event["epoch"], "seconds": row["_before"] + event["seconds"]}
         row["node"] = event.get("node", row["node"])
     elif kind in FINAL:
@@ -147,9 +151,9 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
 
 
 def _own_columns(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Columns of this study alone, the settings before the costs."""
+    """Columns of this study alone: the settings, the costs, then the constraints."""
     names = dict.fromkeys(k for row in trials.values() for k in row)
-    return [k for prefix in (PARAMETER, COST) for k in names if k.startswith(prefix)]
+    return [k for prefix in (PARAMETER, COST, EXCESS) for k in names if k.startswith(prefix)]
 
 
 def _end_last_line(file: Any) -> None:

@@ -113,8 +113,10 @@ class StudyProgress(_Bar):
             self._began = self._began or time.monotonic()
         value = news.value
         # Of equals the first trial, as in the table.
-        if value is not None and (
-            self._best is None or (value, -news.number) > (self._best[0], -self._best[1])
+        if (
+            value is not None
+            and news.feasible
+            and (self._best is None or (value, -news.number) > (self._best[0], -self._best[1]))
         ):
             self._best = (value, news.number)
         if news.event in _ENDS:

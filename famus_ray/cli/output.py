@@ -105,7 +105,7 @@ def show_study(path: Path, as_json: bool) -> None:
     """The best trials, and what to do next."""
     from famus_ray.reading.folders import load_trials
     from famus_ray.reading.pareto import cost_columns, pareto_front
-    from famus_ray.reading.trials import best_trial
+    from famus_ray.reading.trials import best_trial, why_no_best
 
     trials, best = load_trials(path), best_trial(path)
     counts = trials["state"].value_counts().to_dict()
@@ -125,7 +125,7 @@ def show_study(path: Path, as_json: bool) -> None:
             print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
         print(f"{path}\nnext: famus-ray trials {path}; famus-ray report {path}")
     if best is None:
-        say(f"famus-ray: every trial failed; `famus-ray trials {path} --json` shows why")
+        say(f"famus-ray: {why_no_best(path)}")
         sys.exit(1)
 
 
@@ -137,11 +137,15 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
     elif as_json:
         print(trials.to_json(orient="records", date_format="iso"))
     else:
-        from famus_ray.ledger import COST, PARAMETER
+        from famus_ray.ledger import COST, EXCESS, PARAMETER
+        from famus_ray.reading.trials import is_feasible
 
+        kept = is_feasible(trials)
+        trials["state"] = trials["state"].where(kept, trials["state"] + ", infeasible")
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
-        more = [c for c in trials if str(c).startswith((COST, "test_", "seeds", "seconds_per"))]
+        shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
+        more = [c for c in trials if str(c).startswith(shown)]
         columns = ["trial", "state", "value", *spread, *more, "epochs", "seconds", *settings]
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
         names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]

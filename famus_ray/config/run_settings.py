@@ -63,12 +63,14 @@ class StudyConfig(Section):
     """Curve that is maximised."""
     minimise: tuple[str, ...] = ()
     """More objectives: curves that are minimised, such as time/step."""
+    constraints: tuple[str, ...] = ()
+    """Bounds on curves, such as `time/step <= 0.05`; a trial that breaks one is never the best."""
     seeds: Int = Field(1, ge=1)
     """Runs of each configuration, with run.seed, run.seed + 1, ...; its value is their mean."""
-    searcher: Literal["tpe", "random", "grid", "qmc", "gp", "nsga2", "cmaes"] = "tpe"
+    searcher: Literal["tpe", "random", "grid", "qmc", "gp", "nsga2", "nsga3", "cmaes"] = "tpe"
     """tpe: tree-structured Parzen estimator; random; grid: every combination; qmc: an even
-    spread; gp: Gaussian process; nsga2: evolution, for several objectives; cmaes: evolution
-    strategy, for numbers (needs the extra `search`)."""
+    spread; gp: Gaussian process; nsga2, nsga3: evolution, for several objectives (nsga3 for
+    three or more); cmaes: evolution strategy, for numbers (needs the extra `search`)."""
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
     """What ends poor trials early: successive halving, HyperBand, the median rule, nothing."""
     seed: Seed = 0

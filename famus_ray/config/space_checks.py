@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from famus_ray.config.constraints import read_constraint
 from famus_ray.config.ranges import Derived, FloatRange, Range, listed
 from famus_ray.config.resolve import Resolved, field_names, resolve
 from famus_ray.config.schema import Config
@@ -45,6 +46,12 @@ def check_study(config: Config) -> None:
         )
     if study.minimise and study.searcher == "cmaes":
         raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
+    if study.constraints and study.searcher in ("cmaes", "gp"):
+        raise UserError(
+            f"study.searcher = {study.searcher}: knows no constraints; try tpe, or nsga2"
+        )
+    for text in study.constraints:
+        read_constraint(text)
     if study.searcher == "cmaes" and find_spec("cmaes") is None:
         raise UserError(
             "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from famus_ray.ledger import COST, PARAMETER
 from famus_ray.reading.pareto import pareto_front
-from famus_ray.reading.trials import best_of
+from famus_ray.reading.trials import best_of, is_feasible
 
 __all__ = [
     "COLOURS",
@@ -95,7 +95,10 @@ def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
 
 
 def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
-    """The metric against one cost, a point a completed trial; the Pareto front as a line."""
+    """The metric against one cost, a point a completed trial; the Pareto front as a line.
+
+    Trials that break a constraint are hollow.
+    """
     figure = new_figure(cost.removeprefix(COST), metric)
     done, front = trials[trials["state"] == "completed"], pareto_front(trials)
     for name, rows, mode, colour in (
@@ -104,7 +107,10 @@ def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
     ):
         figure.add_scatter(
             x=rows[cost], y=rows["value"], mode=mode, name=name, customdata=rows["trial"],
-            marker={"size": 9, "color": colour},
+            marker={
+                "size": 9, "color": colour,
+                "symbol": ["circle" if f else "circle-open" for f in is_feasible(rows)],
+            },
             hovertemplate="trial %{customdata}<br>%{x:.4g}: %{y:.4f}<extra></extra>",
         )  # fmt: skip
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from famus_ray.ledger import COST
+from famus_ray.reading.trials import is_feasible
 
 __all__ = ["cost_columns", "pareto_front"]
 
@@ -15,14 +16,16 @@ def cost_columns(trials: pd.DataFrame) -> list[str]:
 
 
 def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
-    """The completed trials that no other is at least as good as in all objectives and better in
-    one: the highest value first. Without costs, the trials with the highest value.
+    """The completed trials, of those that keep every constraint, that no other is at least as
+    good as in all objectives and better in one: the highest value first. Without costs, the trials
+    with the highest value.
 
     Args:
         trials: `load_trials`.
     """
     costs = cost_columns(trials)
-    done = trials[trials["state"] == "completed"].dropna(subset=["value", *costs])
+    done = trials[(trials["state"] == "completed") & is_feasible(trials)]
+    done = done.dropna(subset=["value", *costs])
     losses = pd.concat([-done["value"], *(done[c] for c in costs)], axis=1).to_numpy()
     beaten = [
         bool(((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any()) for own in losses

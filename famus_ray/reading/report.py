@@ -25,7 +25,7 @@ from famus_ray.reading.folders import (
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
-from famus_ray.reading.trials import best_of
+from famus_ray.reading.trials import best_of, is_feasible
 from famus_ray.tables import CURVES
 
 __all__ = ["write_report"]
@@ -73,7 +73,9 @@ def _study(path: Path) -> dict[str, Any]:
         "best": best,
         "counts": trials["state"].value_counts().to_dict(),
         "settings": settings,
-        "trials": _records(trials.sort_values("value", ascending=False)),
+        "trials": _records(
+            trials.assign(feasible=is_feasible(trials)).sort_values("value", ascending=False)
+        ),
         "curves": _html(figures.trial_curves_figure(curves, trials, metric)),
         "fronts": [_html(figures.pareto_figure(trials, c, metric)) for c in cost_columns(trials)],
         "importance": _html(figures.importance_figure(shares)) if len(shares) else None,

@@ -8,10 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from famus_ray.ledger import PARAMETER
+from famus_ray.ledger import EXCESS, PARAMETER
 from famus_ray.reading.folders import load_trials, summarise
 
-__all__ = ["BestTrial", "best_of", "best_trial", "settings_of", "with_test_accuracy"]
+__all__ = [
+    "BestTrial",
+    "best_of",
+    "best_trial",
+    "is_feasible",
+    "settings_of",
+    "why_no_best",
+    "with_test_accuracy",
+]
 
 
 @dataclass(frozen=True)
@@ -24,22 +32,36 @@ class BestTrial:
 
 
 def best_trial(study: str | Path) -> BestTrial | None:
-    """The completed trial with the highest value; of any state if none is completed.
+    """The completed trial with the highest value that keeps every constraint; of any state if
+    none is completed.
 
-    None where no trial has a value.
+    None where no such trial has a value.
     """
     return best_of(load_trials(study))
 
 
 def best_of(trials: pd.DataFrame) -> BestTrial | None:
     """`best_trial` of a table that is loaded already."""
-    trials = trials.dropna(subset=["value"])
+    trials = trials[is_feasible(trials)].dropna(subset=["value"])
     completed = trials[trials["state"] == "completed"]
     candidates = completed if len(completed) else trials
     if not len(candidates):
         return None
     row = candidates.iloc[int(candidates["value"].argmax())]
     return BestTrial(int(row["trial"]), float(row["value"]), settings_of(row))
+
+
+def why_no_best(study: str | Path) -> str:
+    """One line for people: why `best_trial` is None."""
+    if load_trials(study)["value"].notna().any():
+        return f"{study}: no trial keeps every constraint; see `famus-ray trials {study}`"
+    return f"{study}: every trial failed; `famus-ray trials {study} --json` shows why"
+
+
+def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
+    """Which trials keep every constraint of their study, as far as they came."""
+    broken = [trials[c] > 0 for c in trials if str(c).startswith(EXCESS)]
+    return ~pd.concat([pd.Series(False, index=trials.index), *broken], axis=1).any(axis=1)
 
 
 def with_test_accuracy(

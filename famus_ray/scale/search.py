@@ -34,7 +34,7 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 # Searchers whose state is in the trials that they drew: a replay draws again with them.
-_DRAW_IN_TURN = ("qmc", "nsga2", "cmaes")
+_DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class TrialNews:
     trial_id: str
     epoch: int = 0
     value: float | None = None
+    feasible: bool = True
     error: str | None = None
 
 
@@ -61,6 +62,7 @@ class Report:
         value: the metric at the best epoch so far, the mean over seeds.
         value_std: its standard deviation over seeds, None with one.
         costs: the minimised objectives, by curve.
+        excess: by how much each constraint is broken, by its text; at most 0 where it is kept.
         seconds: of training in this attempt.
     """
 
@@ -68,6 +70,7 @@ class Report:
     value: float
     value_std: float | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
+    excess: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     node: str | None = None
 
@@ -143,6 +146,7 @@ class Search:
             seconds=round(report.seconds, 3), node=report.node,
             **({} if report.value_std is None else {"value_std": report.value_std}),
             **({"costs": dict(report.costs)} if report.costs else {}),
+            **({"excess": dict(report.excess)} if report.excess else {}),
         )  # fmt: skip
         should_end = self._report(number, report)
         self._tell_watcher("reported", number)
@@ -173,8 +177,8 @@ class Search:
                 self._ask(event["params"], searcher)
             elif event["event"] == "reported" and number in self._open:
                 value = math.nan if event["value"] is None else event["value"]
-                costs = event.get("costs", {})
-                self._report(number, Report(event["epoch"], value, costs=costs))
+                more = {name: event.get(name, {}) for name in ("costs", "excess")}
+                self._report(number, Report(event["epoch"], value, **more))
             elif event["event"] in FINAL and number in self._open and not event.get("lost"):
                 self._end(number, event["event"])
 
@@ -206,6 +210,8 @@ class Search:
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)
         told = _STATES[state]
+        for constraint, excess in (at.last.excess if at.last else {}).items():
+            at.trial.set_constraint(constraint, excess)
         if told is TrialState.COMPLETE and at.last is not None:
             costs = [at.last.costs[name] for name in self._config.study.minimise]
             self._study.tell(at.trial, [at.last.value, *costs])
@@ -217,7 +223,8 @@ class Search:
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         last = self._open[number].last
         epoch, value = (last.epoch, last.value) if last else (0, None)
-        self._on_trial(TrialNews(event, number, trial_id(number), epoch, value, error))
+        feasible = last is None or all(excess <= 0 for excess in last.excess.values())
+        self._on_trial(TrialNews(event, number, trial_id(number), epoch, value, feasible, error))
 
 
 def trial_id(number: int) -> str:
@@ -241,8 +248,9 @@ def _sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
         return samplers.GPSampler(seed=seed, n_startup_trials=first)
     if kind == "qmc":
         return samplers.QMCSampler(scramble=True, seed=study.seed)  # one sequence for all trials
-    if kind == "nsga2":
-        return samplers.NSGAIISampler(seed=seed, population_size=max(2, first))
+    if kind in ("nsga2", "nsga3"):
+        evolution = samplers.NSGAIISampler if kind == "nsga2" else samplers.NSGAIIISampler
+        return evolution(seed=seed, population_size=max(2, first))
     if kind == "cmaes":
         return samplers.CmaEsSampler(seed=seed, n_startup_trials=first)
     return samplers.RandomSampler(seed=seed)

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from famus_ray.config.constraints import read_constraint
 from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset, load_dataset
+from famus_ray.errors import UserError
 from famus_ray.loop import EpochReport, epochs
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.search import Report
@@ -44,6 +46,7 @@ class SeededRuns:
         configs = seed_configs(config)
         data = cache.load(configs)
         self._study = config.study
+        self._constraints = [read_constraint(text) for text in config.study.constraints]
         self._seconds = 0.0
         self._runs = [
             _Run(one, RunFolder(path), dataset)
@@ -70,12 +73,13 @@ class SeededRuns:
             epoch=epoch,
             value=statistics.fmean(values),
             value_std=statistics.stdev(values) if len(values) > 1 else None,
-            costs={
-                name: statistics.fmean(run.cost(name, self._study) for run in self._runs)
-                for name in self._study.minimise
-            },
+            costs={name: self._measured(name) for name in self._study.minimise},
+            excess={c.text: c.excess(self._measured(c.curve)) for c in self._constraints},
             seconds=self._seconds,
         )
+
+    def _measured(self, curve: str) -> float:
+        return statistics.fmean(run.measured(curve, self._study) for run in self._runs)
 
 
 class _Run:
@@ -100,9 +104,16 @@ class _Run:
     def best(self, metric: str) -> float:
         return max(metrics[metric] for metrics in (self._history or {}).values())
 
-    def cost(self, name: str, study: StudyConfig) -> float:
-        """A time is the mean over epochs; anything else is as it was at the best epoch."""
+    def measured(self, name: str, study: StudyConfig) -> float:
+        """A time is the mean over epochs; anything else is as it was at the best epoch.
+
+        Raises:
+            UserError: the run has no such curve.
+        """
         history = self._history or {}
+        if name not in history[self.epoch]:
+            known = ", ".join(sorted(history[self.epoch]))
+            raise UserError(f"study: {name} is not a curve of this run; there are {known}")
         if name.startswith("time/"):
             return statistics.fmean(metrics[name] for metrics in history.values())
         best = max(history, key=lambda epoch: (history[epoch][study.metric], epoch))

@@ -6,6 +6,7 @@ import pytest
 from famus_ray import UserError
 from famus_ray.config.ranges import scalar
 from famus_ray.config.space import load_space, space_names
+from famus_ray.config.space_checks import check_study
 from famus_ray.scale.trial import trial_config
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -191,3 +192,16 @@ def test_shipped_spaces_suggest_settings_that_a_run_accepts(name):
         for key, value in params.items():
             section, _, field = key.partition(".")
             assert scalar(config[section][field]) == value
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("study.constraints=['time/step < 1']",), "'time/step < 1' is not a bound on a curve"),
+        (("study.constraints=['time/step <= soon']",), "is not a bound on a curve"),
+        (("study.constraints=['time/step <= 1']", "study.searcher=gp"), "knows no constraints"),
+    ],
+)
+def test_a_constraint_that_says_nothing_is_refused(overrides, message):
+    with pytest.raises(UserError, match=message):
+        check_study(load_space("quick", overrides).base.config)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from famus_ray.reading.pareto import pareto_front
+from famus_ray.reading.trials import best_of
 
 
 def trials(*rows):
@@ -29,3 +30,10 @@ def test_equals_share_the_front():
 def test_with_one_objective_the_front_is_the_best():
     table = trials(("completed", 0.5, 1.0), ("completed", 0.6, 9.0)).drop(columns="cost.time/step")
     assert pareto_front(table)["trial"].tolist() == [1]
+
+
+def test_what_breaks_a_constraint_is_neither_on_the_front_nor_the_best():
+    table = trials(("completed", 0.9, 3.0), ("completed", 0.8, 1.0))
+    table["excess.validation/loss <= 1"] = [0.2, -0.1]
+    assert pareto_front(table)["trial"].tolist() == [1]
+    assert best_of(table).number == 1

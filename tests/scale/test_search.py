@@ -45,7 +45,7 @@ def run_one(search, epochs=9):
     return settings
 
 
-@pytest.mark.parametrize("searcher", ["tpe", "random", "qmc", "gp", "nsga2", "cmaes"])
+@pytest.mark.parametrize("searcher", ["tpe", "random", "qmc", "gp", "nsga2", "nsga3", "cmaes"])
 def test_a_search_cut_in_two_suggests_what_one_in_one_piece_does(search, searcher):
     more = (f"study.searcher={searcher}", "study.trials=8", "study.startup_trials=3")
     whole = search(*more, ledger="whole.jsonl")
@@ -127,3 +127,21 @@ def test_a_grid_is_every_combination_that_the_conditions_allow(tmp_path):
         for x in (0.0, 0.1, 0.2)
     ]
     assert [r["meta.k"] for r in found if r["meta.grouping"] == "tensor"] == [1, 3] * 3
+
+
+@pytest.mark.parametrize("searcher", ["tpe", "nsga2", "nsga3"])
+def test_a_search_under_a_constraint_draws_most_trials_where_it_is_kept(search, searcher):
+    def run(opened):
+        number, settings = opened.suggest()
+        lr = settings["meta.lr"]
+        opened.reported(number, Report(1, lr, excess={"lr <= 0.001": lr - 0.001}))
+        opened.ended(number, "completed")
+        return lr
+
+    more = (f"study.searcher={searcher}", "study.trials=41", "study.startup_trials=8",
+            "study.scheduler=none")  # fmt: skip
+    opened = search(*more, ledger="bounded.jsonl")
+    found = [run(opened) for _ in range(40)]
+    assert sum(lr <= 0.001 for lr in found[-20:]) >= 10  # at most 3 without the constraint
+    again = search(*more, ledger="bounded.jsonl")
+    assert run(again) == run(opened)  # the replay knows what was broken

@@ -204,10 +204,13 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: P
 def test_two_objectives_have_a_front_in_the_report(tmp_path: Path):
     result = fr.tune(
         "speed_accuracy", f"run.root={tmp_path}", "schedule.epochs=1", "run.threads=1",
-        "model.widths=[4,4,8]", trials=3,
+        "model.widths=[4,4,8]", "study.constraints=['validation/top1 >= 0.01']", trials=3,
     )  # fmt: skip
     trials = fr.load_trials(result.path)
     assert (trials["cost.time/step"] > 0).all()
+    assert trials["excess.validation/top1 >= 0.01"].tolist() == pytest.approx(
+        0.01 - trials["value"]
+    )
     front = pareto_front(trials)
     assert trials["value"].max() == front["value"].max()
     assert trials["cost.time/step"].min() == front["cost.time/step"].min()
