@@ -6,13 +6,15 @@ example weights. So plain all-reduces are enough, flattened into few messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 __all__ = [
     "all_reduce_mean_",
@@ -22,6 +24,7 @@ __all__ = [
     "bytes_exchanged",
     "global_sum",
     "global_values",
+    "gradients_summed",
     "rank",
     "world_size",
 ]
@@ -71,7 +74,7 @@ def all_reduce_sum_(tensors: Sequence[Tensor]) -> None:
     if world_size() == 1:
         return
     for bucket in _buckets(tensors):
-        _Message(bucket).arrive()
+        _Message(bucket).arrive(bucket)
 
 
 def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:
@@ -82,57 +85,99 @@ def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:
 
 
 def backward_summed(loss: Tensor, parameters: Sequence[Tensor]) -> None:
-    """`loss.backward()`, with every `.grad` summed over all processes.
-
-    A message leaves as soon as the last of its gradients is there, while the backward
-    goes on; messages leave in the same order everywhere.
-    """
+    """`loss.backward()`, with every `.grad` summed over all processes while it goes on."""
     if world_size() == 1:
         loss.backward()
         return
-    buckets = _buckets([p for p in reversed(parameters) if p.requires_grad])
-    place = {parameter: i for i, bucket in enumerate(buckets) for parameter in bucket}
-    waiting = [len(bucket) for bucket in buckets]
-    messages: list[_Message] = []
-
-    def send() -> None:
-        grads = [p.grad for p in buckets[len(messages)] if p.grad is not None]
-        messages.append(_Message(grads))
-
-    def on_gradient(parameter: Tensor) -> None:
-        waiting[place[parameter]] -= 1
-        while len(messages) < len(buckets) and waiting[len(messages)] == 0:
-            send()
-
-    hooks = [p.register_post_accumulate_grad_hook(on_gradient) for p in place]
-    try:
+    wanted = [p for p in reversed(parameters) if p.requires_grad]
+    sums = _Departures(wanted)
+    hooks = [p.register_post_accumulate_grad_hook(lambda p: sums.known(p, p.grad)) for p in wanted]
+    with _removing(hooks):
         loss.backward()
+    sums.arrive({p: p.grad for p in wanted if p.grad is not None})
+
+
+def gradients_summed(
+    output: Tensor, inputs: Sequence[Tensor], grad_output: Tensor | None
+) -> tuple[Tensor, ...]:
+    """`torch.autograd.grad`, summed over all processes while it goes on.
+
+    The graph is kept; a gradient is zeros where the output does not depend on the input.
+    """
+    sums = _Departures(inputs[::-1]) if world_size() > 1 else None
+    hooks = [x.register_hook(partial(sums.known, x)) for x in inputs] if sums else []
+    with _removing(hooks):
+        grads = torch.autograd.grad(
+            output, inputs, grad_output, retain_graph=True, materialize_grads=True
+        )
+    if sums:
+        sums.arrive(dict(zip(inputs, grads, strict=True)))
+    return grads
+
+
+@contextmanager
+def _removing(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
+    try:
+        yield
     finally:
         for hook in hooks:
             hook.remove()
-    while len(messages) < len(buckets):  # parameters that the loss does not reach
-        send()
-    for message in messages:
-        message.arrive()
+
+
+class _Departures:
+    """Gradients on their way to being summed.
+
+    A message leaves as soon as the last of its gradients is known, while the backward goes on;
+    messages leave in the same order everywhere.
+
+    Args:
+        inputs: what the gradients belong to, about in the order in which they become known.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        self._buckets = _buckets(inputs)
+        self._place = {x: i for i, bucket in enumerate(self._buckets) for x in bucket}
+        self._waiting = [len(bucket) for bucket in self._buckets]
+        self._known: dict[Tensor, Tensor] = {}
+        self._messages: list[_Message] = []
+
+    def known(self, x: Tensor, grad: Tensor | None) -> None:
+        """The gradient of `x` is there, whole."""
+        assert grad is not None
+        self._known[x] = grad
+        self._waiting[self._place[x]] -= 1
+        while len(self._messages) < len(self._buckets) and not self._waiting[len(self._messages)]:
+            self._send()
+
+    def arrive(self, grads: Mapping[Tensor, Tensor]) -> None:
+        """Wait for all, and put the sums into `grads`, some of which may not have been known."""
+        self._known = dict(grads)
+        while len(self._messages) < len(self._buckets):
+            self._send()
+        for message, bucket in zip(self._messages, self._buckets, strict=True):
+            message.arrive([grads[x] for x in bucket if x in grads])
+
+    def _send(self) -> None:
+        bucket = self._buckets[len(self._messages)]
+        self._messages.append(_Message([self._known[x] for x in bucket if x in self._known]))
 
 
 class _Message:
-    """Some tensors on their way to being summed, flat; they are not to be touched meanwhile."""
+    """Some tensors on their way to being summed, flat."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self.tensors = tensors
         self.flat = torch.cat([t.reshape(-1) for t in tensors]) if tensors else None
         if self.flat is not None:
             _count(self.flat)
             self.work = dist.all_reduce(self.flat, async_op=True)
 
-    def arrive(self) -> None:
-        """Wait, and put the sums in the tensors' place."""
+    def arrive(self, tensors: Sequence[Tensor]) -> None:
+        """Wait, and put the sums into `tensors`."""
         if self.flat is None:
             return
         self.work.wait()
-        sizes = [t.numel() for t in self.tensors]
-        for tensor, summed in zip(self.tensors, self.flat.split(sizes), strict=True):
+        sizes = [t.numel() for t in tensors]
+        for tensor, summed in zip(tensors, self.flat.split(sizes), strict=True):
             tensor.copy_(summed.view_as(tensor))
 
 

@@ -66,9 +66,8 @@ def _by_tangent(
         meta_loss = look.loss_at({**trunk, **tail}, meta_batch or train_batch, again)
     del trunk
     with phase("meta/backward"):
-        meta_grads = gradients(meta_loss, tail, None)
+        meta_grads = gradients(meta_loss, tail, None, summed=True)
     meta_loss = meta_loss.detach()  # its graph holds the activations of the meta forward
-    all_reduce_sum_(list(meta_grads.values()))
     gate_grads_G = torch.stack(
         [
             -look.lr * group_dot(group.parameters, meta_grads, train_grads)
@@ -92,9 +91,7 @@ def _train_gradients(look: Lookahead, logits_BC: Tensor, dphi_BC: Tensor) -> dic
     moved = {name: parameters[name] for name in look.moved()}
     if getattr(look.head, "vanishes", False):
         return {name: torch.zeros_like(p) for name, p in moved.items()}
-    grads = gradients(logits_BC, moved, dphi_BC)
-    all_reduce_sum_(list(grads.values()))
-    return grads
+    return gradients(logits_BC, moved, dphi_BC, summed=True)
 
 
 def _direction(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from famus_ray.meta.arguments import check_loss
+from famus_ray.meta.collective import gradients_summed
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler
 from famus_ray.meta.replay import ForwardRecord
@@ -116,12 +117,25 @@ def stepped(parameter: Tensor, grad: Tensor, lr: float) -> Tensor:
 
 
 def gradients(
-    output: Tensor, inputs: Mapping[str, Tensor], grad_output: Tensor | None
+    output: Tensor,
+    inputs: Mapping[str, Tensor],
+    grad_output: Tensor | None,
+    *,
+    summed: bool = False,
 ) -> dict[str, Tensor]:
-    """Gradients by name, zeros where the output does not depend; the graph is kept."""
+    """Gradients by name, zeros where the output does not depend; the graph is kept.
+
+    Args:
+        summed: over all processes.
+    """
     if not inputs:
         return {}
-    grads = torch.autograd.grad(
-        output, list(inputs.values()), grad_output, retain_graph=True, materialize_grads=True
+    wanted = list(inputs.values())
+    grads = (
+        gradients_summed(output, wanted, grad_output)
+        if summed
+        else torch.autograd.grad(
+            output, wanted, grad_output, retain_graph=True, materialize_grads=True
+        )
     )
     return dict(zip(inputs, grads, strict=True))

@@ -13,7 +13,14 @@ from famus_ray.config import resolve
 from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import load_dataset
 from famus_ray.learner import Learner, new_learner
-from famus_ray.meta.collective import all_reduce_sum_, bytes_exchanged, global_sum
+from famus_ray.meta import collective
+from famus_ray.meta.collective import (
+    all_reduce_sum_,
+    backward_summed,
+    bytes_exchanged,
+    global_sum,
+    gradients_summed,
+)
 
 STEPS = 10
 
@@ -91,10 +98,31 @@ def worker(rank: int, world: int, folder: str) -> None:
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
     )
     found = [ten_steps(method, *overrides) for method, overrides in CASES[world]]
-    results = {"steps": found, "sums": sums(rank), "bytes": bytes_a_step(), "local": local()}
+    results = {
+        "steps": found,
+        "sums": sums(rank),
+        "early": sent_before_the_end(),
+        "bytes": bytes_a_step(),
+        "local": local(),
+    }
     torch.save(results, f"{folder}/rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
+
+
+def sent_before_the_end() -> tuple[bool, bool]:
+    """Whether sums are on their way when the first layer's gradient is still to come."""
+    first, last = (torch.ones(64, 64, requires_grad=True) for _ in range(2))
+    output = ((torch.ones(1, 64) @ first).relu() @ last).sum()
+    before, seen = bytes_exchanged(), []
+    hook = first.register_hook(lambda _: seen.append(bytes_exchanged() - before))
+    large, collective.BUCKET_BYTES = collective.BUCKET_BYTES, 1024
+    gradients_summed(output, [first, last], None)
+    before = bytes_exchanged()
+    backward_summed(output, [first, last])
+    collective.BUCKET_BYTES = large
+    hook.remove()
+    return seen[0] > 0, seen[1] > 0
 
 
 def sums(rank: int) -> list[torch.Tensor]:
@@ -134,6 +162,11 @@ def test_sums_over_processes_and_their_gradient(ranks):
         assert number.item() == total
         # Each process's loss is (2 * total)^2; all of them depend on this one's x.
         assert grad.item() == world * 2 * (2 * total)
+
+
+def test_sums_leave_while_the_backward_goes_on(ranks):
+    _, found = ranks
+    assert all(rank["early"] == (True, True) for rank in found)
 
 
 def test_local_averages_what_each_process_finds_on_its_own_rows(ranks):
