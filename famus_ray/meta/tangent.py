@@ -66,7 +66,6 @@ def logits_tangent(
         return _by_two_reverse_passes(model, inputs, direction, buffers, record)
 
 
-@torch.no_grad()
 def logits_difference(
     model: nn.Module,
     inputs: Tensor,
@@ -77,6 +76,8 @@ def logits_difference(
     step: float | None = None,
 ) -> Tensor:
     """dz (B, C) as a central difference: two forwards, no forward mode, an error of step^2.
+
+    The forwards reuse what no moved parameter reaches.
 
     Args:
         step: length of the step along the unit direction; the cube root of the machine
@@ -90,10 +91,12 @@ def logits_difference(
     step = step or torch.finfo(logits_BC.dtype).eps ** (1 / 3)
 
     def logits_at(sign: int) -> Tensor:
-        moved = {n: parameters[n] + sign * step / length * d for n, d in direction.items()}
+        still = {name: parameter.detach() for name, parameter in parameters.items()}
+        moved = {n: still[n] + sign * step / length * d for n, d in direction.items()}
         copies = {name: buffer.clone() for name, buffer in buffers.items()}
-        with record.same_numbers():
-            return call_with(model, {**moved, **copies}, inputs)
+        given = {**still, **{n: x.requires_grad_() for n, x in moved.items()}, **copies}
+        with torch.enable_grad(), record.reusing():  # it looks where gradients flow
+            return call_with(model, given, inputs).detach()
 
     tangent: Tensor = (logits_at(1) - logits_at(-1)) * (length / (2 * step))
     return tangent
