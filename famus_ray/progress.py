@@ -115,7 +115,7 @@ class StudyProgress(_Bar):
         # Of equals the first trial, as in the table.
         if (
             value is not None
-            and news.feasible
+            and news.can_lead
             and (self._best is None or (value, -news.number) > (self._best[0], -self._best[1]))
         ):
             self._best = (value, news.number)

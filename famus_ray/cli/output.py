@@ -70,7 +70,7 @@ def show_space(space: Space, as_json: bool) -> None:
     from famus_ray.estimate import describe_study_cost
 
     config, trials, size = space.base.config, space.planned_trials(), space.size()
-    runs = trials * config.study.seeds
+    runs = space.planned_runs() * config.study.seeds
     most = runs * config.schedule.epochs
     if as_json:
         rows = [dict(zip(("setting", "range", "when"), r, strict=True)) for r in space.describe()]
@@ -78,14 +78,17 @@ def show_space(space: Space, as_json: bool) -> None:
         print(json.dumps({**counts, "space": rows}))
         return
     print_table(("setting", "range", "only when"), list(space.describe()))
-    seeds = f" x {config.study.seeds} seeds" if config.study.seeds > 1 else ""
+    study = config.study
+    seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
+    if study.leaders:
+        seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
     pruned = config.study.scheduler != "none"
     print(
         f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} epochs"
         f"{f', pruned from epoch {config.study.grace_epochs} on' if pruned else ''}; "
         f"the space has {size or 'no end of'} configurations"
     )
-    print(describe_study_cost(config, trials))
+    print(describe_study_cost(config, space.planned_runs()))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:
@@ -120,7 +123,9 @@ def show_study(path: Path, as_json: bool) -> None:
         print("  ".join(f"{count} {state}" for state, count in counts.items()))
         if best is not None:
             settings = " ".join(f"{key}={_short(value)}" for key, value in best.settings.items())
-            print(f"best: trial {best.number}, {best.value:.4f}\n  {settings}")
+            spread = "" if best.std is None else f" ± {best.std:.4f}"
+            again = f"{spread}, mean of {best.seeds} further seed(s)" if best.seeds else ""
+            print(f"best: trial {best.number}, {best.value:.4f}{again}\n  {settings}")
         if front is not None:
             print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
         print(f"{path}\nnext: famus-ray trials {path}; famus-ray report {path}")
@@ -143,10 +148,21 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         kept = is_feasible(trials)
         trials["state"] = trials["state"].where(kept, trials["state"] + ", infeasible")
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
+        again = [c for c in ("replicates",) if trials[c].notna().any()]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
         shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
         more = [c for c in trials if str(c).startswith(shown)]
-        columns = ["trial", "state", "value", *spread, *more, "epochs", "seconds", *settings]
+        columns = [
+            "trial",
+            "state",
+            *again,
+            "value",
+            *spread,
+            *more,
+            "epochs",
+            "seconds",
+            *settings,
+        ]
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
         names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]
         print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])

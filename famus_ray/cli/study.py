@@ -46,7 +46,7 @@ def tune(
     from famus_ray.scale.study import new_study_path, run_study
 
     path = new_study_path(loaded)
-    progress = StudyProgress(loaded.planned_trials())
+    progress = StudyProgress(loaded.planned_runs())
     with interruptible(f"go on with: famus-ray resume {path}"), progress:
         run_study(loaded, path, progress.on_trial)
     show_study(path, as_json)
@@ -71,7 +71,7 @@ def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> 
         return
     from famus_ray.scale.study import resume_study
 
-    with again, _progress_of(path) as bar:
+    with again, _progress_of(path, more) as bar:
         resume_study(path, more, bar.on_trial)
     show_study(path, as_json)
 
@@ -88,7 +88,7 @@ def extend(
 
     path = find_folder(name)
     again = interruptible(f"go on with: famus-ray resume {path}")
-    with again, _progress_of(path, more=trials) as bar:
+    with again, _progress_of(path, trials=trials) as bar:
         extend_study(path, trials, bar.on_trial)
     show_study(path, as_json)
 
@@ -114,7 +114,7 @@ def trials(
     show_trials(table.sort_values("value", ascending=False), to, as_json)
 
 
-def _progress_of(path: Path, more: int = 0) -> StudyProgress:
+def _progress_of(path: Path, overrides: tuple[str, ...] = (), trials: int = 0) -> StudyProgress:
     """The progress of a study that is there already."""
     from famus_ray.config.space import saved_space
     from famus_ray.progress import StudyProgress
@@ -123,7 +123,7 @@ def _progress_of(path: Path, more: int = 0) -> StudyProgress:
 
     best = best_trial(path)
     return StudyProgress(
-        saved_space(path).planned_trials() + more,
+        saved_space(path, overrides).planned_runs() + trials,
         Counter(load_trials(path)["state"]),
         None if best is None else (best.value, best.number),
     )

@@ -67,6 +67,10 @@ class StudyConfig(Section):
     """Bounds on curves, such as `time/step <= 0.05`; a trial that breaks one is never the best."""
     seeds: Int = Field(1, ge=1)
     """Runs of each configuration, with run.seed, run.seed + 1, ...; its value is their mean."""
+    leaders: Int = Field(0, ge=0)
+    """Best configurations that are trained again once the search is over."""
+    leader_seeds: Int = Field(5, ge=1)
+    """Further seeds that each leader is trained with."""
     searcher: Literal["tpe", "random", "grid", "qmc", "gp", "nsga2", "nsga3", "cmaes"] = "tpe"
     """tpe: tree-structured Parzen estimator; random; grid: every combination; qmc: an even
     spread; gp: Gaussian process; nsga2, nsga3: evolution, for several objectives (nsga3 for

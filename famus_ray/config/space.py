@@ -107,6 +107,11 @@ class Space:
         study = self.base.config.study
         return len(self.grid()) if study.searcher == "grid" else study.trials
 
+    def planned_runs(self) -> int:
+        """How many trials the study has, those included that train its leaders again."""
+        study, trials = self.base.config.study, self.planned_trials()
+        return trials + min(study.leaders, trials) * study.leader_seeds
+
     def size(self) -> int | None:
         """How many different trials there are; None where a range of real numbers has no steps."""
         countable = all(entry.steps() is not None for _, entry in self._searched())

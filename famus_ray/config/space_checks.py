@@ -46,6 +46,10 @@ def check_study(config: Config) -> None:
         )
     if study.minimise and study.searcher == "cmaes":
         raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
+    if study.minimise and study.leaders:
+        raise UserError(
+            f"study.leaders = {study.leaders}: with several objectives none leads; leave it out"
+        )
     if study.constraints and study.searcher in ("cmaes", "gp"):
         raise UserError(
             f"study.searcher = {study.searcher}: knows no constraints; try tpe, or nsga2"

@@ -85,7 +85,10 @@ def load_trials(study: str | Path) -> pd.DataFrame:
     if ledger.is_file():
         return trials_table(ledger, live=is_held(ledger))
     if (folder / "trials.parquet").is_file():
-        return read_table(folder / "trials.parquet", TRIALS)
+        frame = read_table(folder / "trials.parquet", TRIALS)
+        if "replicates" not in frame:
+            frame.insert(2, "replicates", pd.Series(pd.NA, index=frame.index, dtype="Int64"))
+        return frame
     is_run = (folder / "curves.parquet").is_file()
     raise UserError(f"{folder}: {'a run, not a study' if is_run else 'not a study'}")
 

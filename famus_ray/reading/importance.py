@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from famus_ray.config.ranges import Searched, read_ranges
 from famus_ray.ledger import PARAMETER
-from famus_ray.reading.trials import settings_of
+from famus_ray.reading.trials import is_replica, settings_of
 
 __all__ = ["FEWEST_TRIALS", "comparable_values", "optuna_study", "parameter_importance"]
 
@@ -60,10 +60,12 @@ def comparable_values(
 ) -> tuple[pd.DataFrame, int]:
     """The trials with values that may be compared, and the epoch at which they were reached.
 
-    These are the completed trials. With fewer than `FEWEST_TRIALS` of them, all trials
-    that reported, each with its best value up to the last epoch that all of them reached:
-    a pruned trial's final value is from another epoch than the others'.
+    These are the completed trials, without those that train a leader again. With fewer than
+    `FEWEST_TRIALS` of them, all trials that reported, each with its best value up to the last
+    epoch that all of them reached: a pruned trial's final value is from another epoch than the
+    others'.
     """
+    trials = trials[~is_replica(trials)]
     completed = trials[trials["state"] == "completed"]
     if len(completed) >= FEWEST_TRIALS:
         return completed, int(completed["epochs"].max())

@@ -25,7 +25,7 @@ from famus_ray.reading.folders import (
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
-from famus_ray.reading.trials import best_of, is_feasible
+from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders
 from famus_ray.tables import CURVES
 
 __all__ = ["write_report"]
@@ -66,6 +66,7 @@ def _study(path: Path) -> dict[str, Any]:
     retrained = load_retrained(path)
     best = best_of(trials)
     settings = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
+    drawn = trials[~is_replica(trials)]
     by_importance = [*shares.index, *(s for s in settings if s not in shares.index)]
     return {
         "kind": "study",
@@ -82,7 +83,8 @@ def _study(path: Path) -> dict[str, Any]:
         "fewest": FEWEST_TRIALS,
         "at_epoch": at_epoch,
         "compared": len(comparable),
-        "slices": [_html(figures.slices_figure(trials, s)) for s in by_importance[:4]],
+        "slices": [_html(figures.slices_figure(drawn, s)) for s in by_importance[:4]],
+        "leaders": _records(leaders(trials)),
         "comparison": _records(comparison(retrained)) if len(retrained) else [],
         "comparison_figure": _html(
             figures.comparison_figure(retrained_curves(path, "test/top1"), "test/top1")

@@ -16,6 +16,8 @@ __all__ = [
     "best_of",
     "best_trial",
     "is_feasible",
+    "is_replica",
+    "leaders",
     "settings_of",
     "why_no_best",
     "with_test_accuracy",
@@ -24,16 +26,24 @@ __all__ = [
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The trial with the highest value, and its settings by dotted key."""
+    """The trial with the highest value, and its settings by dotted key.
+
+    Attributes:
+        value: of its own seed; where leaders were trained again, the mean over further seeds.
+        seeds: how many further seeds these are; 0 where none was.
+        std: the standard deviation over them.
+    """
 
     number: int
     value: float
     settings: dict[str, Any]
+    seeds: int = 0
+    std: float | None = None
 
 
 def best_trial(study: str | Path) -> BestTrial | None:
     """The completed trial with the highest value that keeps every constraint; of any state if
-    none is completed.
+    none is completed. Where leaders were trained again, the one with the highest mean.
 
     None where no such trial has a value.
     """
@@ -42,13 +52,43 @@ def best_trial(study: str | Path) -> BestTrial | None:
 
 def best_of(trials: pd.DataFrame) -> BestTrial | None:
     """`best_trial` of a table that is loaded already."""
-    trials = trials[is_feasible(trials)].dropna(subset=["value"])
+    leading = leaders(trials)
+    if len(leading):
+        first = leading.iloc[0]
+        row = trials[trials["trial"] == first["trial"]].iloc[0]
+        std = None if pd.isna(first["std"]) else float(first["std"])
+        number, mean, seeds = int(first["trial"]), float(first["mean"]), int(first["seeds"])
+        return BestTrial(number, mean, settings_of(row), seeds, std)
+    trials = trials[is_feasible(trials) & ~is_replica(trials)].dropna(subset=["value"])
     completed = trials[trials["state"] == "completed"]
     candidates = completed if len(completed) else trials
     if not len(candidates):
         return None
     row = candidates.iloc[int(candidates["value"].argmax())]
     return BestTrial(int(row["trial"]), float(row["value"]), settings_of(row))
+
+
+def leaders(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a configuration that was trained again, the highest mean first: trial, `chosen_at`
+    (the value that it was chosen by), seeds, and `mean` and `std` of the value over them.
+
+    The value that a trial was chosen by is not in its mean: the best of many was lucky, too.
+    """
+    rows = []
+    again = trials[is_replica(trials) & trials["state"].eq("completed")]
+    for number in again["replicates"].unique() if len(again) else ():
+        chosen_at = trials.loc[trials["trial"] == number, "value"].item()
+        values = again.loc[again["replicates"] == number, "value"]
+        rows.append((int(number), chosen_at, len(values), values.mean(), values.std()))
+    table = pd.DataFrame(rows, columns=["trial", "chosen_at", "seeds", "mean", "std"])
+    return table.sort_values("mean", ascending=False)
+
+
+def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
+    """Which trials train a leader's configuration with a further seed."""
+    if "replicates" not in trials:
+        return pd.Series(False, index=trials.index)
+    return trials["replicates"].notna()
 
 
 def why_no_best(study: str | Path) -> str:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
-from famus_ray.config.schema import Config, StudyConfig
+from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
 from famus_ray.ledger import FINAL, append_event, read_events
-from famus_ray.randomness import epoch_seed
+from famus_ray.scale.leaders import Leaders
+from famus_ray.scale.sampling import new_pruner, new_sampler
 
 __all__ = ["OnTrial", "Report", "Search", "TrialNews"]
 
@@ -39,14 +39,19 @@ _DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 @dataclass(frozen=True)
 class TrialNews:
-    """Something that happened to a trial: started, reported, completed, pruned or failed."""
+    """Something that happened to a trial: started, reported, completed, pruned or failed.
+
+    Attributes:
+        value: so far.
+        can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
+    """
 
     event: str
     number: int
     trial_id: str
     epoch: int = 0
     value: float | None = None
-    feasible: bool = True
+    can_lead: bool = True
     error: str | None = None
 
 
@@ -77,11 +82,15 @@ class Report:
 
 @dataclass
 class _Open:
-    """A trial under way."""
+    """A trial under way; without one of Optuna's it is a leader's further seed."""
 
-    trial: Trial
+    trial: Trial | None
     settings: dict[str, Any]
     last: Report | None = None
+
+    @property
+    def is_feasible(self) -> bool:
+        return self.last is None or all(excess <= 0 for excess in self.last.excess.values())
 
 
 class Search:
@@ -98,14 +107,15 @@ class Search:
         self._fixed = space.grid() if self._config.study.searcher == "grid" else space.points
         self._planned = space.planned_trials()
         self._open: dict[int, _Open] = {}
-        self._count = 0
+        self._drawn = self._count = 0  # trials of the search; those and the leaders' further seeds
+        self._leaders = Leaders(self._config)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             optuna.logging.set_verbosity(optuna.logging.ERROR)
             self._study = optuna.create_study(
                 study_name="study",
                 directions=[_UP, *[_DOWN for _ in self._config.study.minimise]],
-                pruner=_pruner(self._config),
+                pruner=new_pruner(self._config),
             )
             self._replay(read_events(ledger))
         self._waiting = deque(sorted(self._open))
@@ -117,20 +127,34 @@ class Search:
 
     @property
     def left(self) -> int:
-        """Trials to run: those that were begun and have not ended, and the new ones."""
-        return len(self._open) + max(0, self._planned - self._count)
+        """Trials to run, at most: those that have not ended, and the new ones."""
+        study, drawn = self._config.study, max(0, self._planned - self._drawn)
+        over = not drawn and not self.may_go_on
+        again = self._leaders.left if over else study.leaders * study.leader_seeds
+        return len(self._open) + drawn + again
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether who leads, and is trained again, is known only when open trials have ended."""
+        return self._config.study.leaders > 0 and any(t.trial for t in self._open.values())
 
     def suggest(self) -> tuple[int, dict[str, Any]] | None:
-        """Number and settings of a trial to run; None when all have been handed out."""
+        """Number and settings of a trial to run; None when there is none now."""
         if self._waiting:
             number = self._waiting.popleft()
             return number, self._open[number].settings
-        if self._count >= self._planned:
-            return None
         number = self._count
-        given = self._fixed[number] if number < len(self._fixed) else None
-        settings = self._ask(given, self._config.study.searcher)
-        append_event(self._ledger, "started", trial_id(number), params=settings)
+        if self._drawn < self._planned:
+            given = self._fixed[self._drawn] if self._drawn < len(self._fixed) else None
+            settings = self._ask(given, self._config.study.searcher)
+            append_event(self._ledger, "started", trial_id(number), params=settings)
+            return number, settings
+        again = None if self.may_go_on else self._leaders.next()
+        if again is None:
+            return None
+        leader, settings = again
+        self._train_again(leader, settings)
+        append_event(self._ledger, "started", trial_id(number), params=settings, replicates=leader)
         return number, settings
 
     def begun(self, number: int) -> None:
@@ -173,7 +197,9 @@ class Search:
             if "trial_id" not in event:
                 continue
             number = int(event["trial_id"])
-            if event["event"] == "started":
+            if event["event"] == "started" and "replicates" in event:
+                self._train_again(event["replicates"], event["params"])
+            elif event["event"] == "started":
                 self._ask(event["params"], searcher)
             elif event["event"] == "reported" and number in self._open:
                 value = math.nan if event["value"] is None else event["value"]
@@ -183,24 +209,28 @@ class Search:
                 self._end(number, event["event"])
 
     def _ask(self, given: Mapping[str, Any] | None, searcher: str) -> dict[str, Any]:
-        number = self._count
         if given is not None:
             self._study.enqueue_trial(dict(given))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "experimental"
-            self._study.sampler = _sampler(searcher, self._config.study, number)
+            self._study.sampler = new_sampler(searcher, self._config.study, self._drawn)
             trial = self._study.ask()
             if searcher in _DRAW_IN_TURN:
                 _ = trial.relative_params  # drawn although settings are given
             settings = self._space(trial)
-        self._open[number] = _Open(trial, settings)
-        self._count += 1
+        self._open[self._count] = _Open(trial, settings)
+        self._drawn, self._count = self._drawn + 1, self._count + 1
         return settings
+
+    def _train_again(self, leader: int, settings: Mapping[str, Any]) -> None:
+        self._open[self._count] = _Open(None, dict(settings))
+        self._count += 1
+        self._leaders.begun(leader)
 
     def _report(self, number: int, report: Report) -> bool:
         at = self._open[number]
         at.last = report
-        if len(self._study.directions) > 1:
+        if at.trial is None or len(self._study.directions) > 1:
             return False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an epoch that is run again has been reported
@@ -209,65 +239,28 @@ class Search:
 
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)
+        if at.trial is None:
+            return
         told = _STATES[state]
         for constraint, excess in (at.last.excess if at.last else {}).items():
             at.trial.set_constraint(constraint, excess)
         if told is TrialState.COMPLETE and at.last is not None:
             costs = [at.last.costs[name] for name in self._config.study.minimise]
             self._study.tell(at.trial, [at.last.value, *costs])
+            if at.is_feasible:
+                self._leaders.completed(number, at.last.value, at.settings)
         elif told is TrialState.PRUNED and at.last is not None and len(self._study.directions) == 1:
             self._study.tell(at.trial, state=TrialState.PRUNED)
         else:
             self._study.tell(at.trial, state=TrialState.FAIL)
 
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
-        last = self._open[number].last
-        epoch, value = (last.epoch, last.value) if last else (0, None)
-        feasible = last is None or all(excess <= 0 for excess in last.excess.values())
-        self._on_trial(TrialNews(event, number, trial_id(number), epoch, value, feasible, error))
+        at = self._open[number]
+        epoch, value = (at.last.epoch, at.last.value) if at.last else (0, None)
+        can_lead = at.trial is not None and at.is_feasible
+        self._on_trial(TrialNews(event, number, trial_id(number), epoch, value, can_lead, error))
 
 
 def trial_id(number: int) -> str:
     """The name of a trial's folder."""
     return f"{number:04d}"
-
-
-def _sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
-    seed = epoch_seed(study.seed, "search", number) % 2**32
-    first = study.startup_trials
-    samplers = optuna.samplers
-    if kind == "tpe":
-        return samplers.TPESampler(
-            seed=seed,
-            n_startup_trials=first,
-            multivariate=True,
-            group=True,  # conditional settings are modelled apart
-            constant_liar=not study.minimise,  # parallel trials spread out
-        )
-    if kind == "gp":
-        return samplers.GPSampler(seed=seed, n_startup_trials=first)
-    if kind == "qmc":
-        return samplers.QMCSampler(scramble=True, seed=study.seed)  # one sequence for all trials
-    if kind in ("nsga2", "nsga3"):
-        evolution = samplers.NSGAIISampler if kind == "nsga2" else samplers.NSGAIIISampler
-        return evolution(seed=seed, population_size=max(2, first))
-    if kind == "cmaes":
-        return samplers.CmaEsSampler(seed=seed, n_startup_trials=first)
-    return samplers.RandomSampler(seed=seed)
-
-
-def _pruner(config: Config) -> optuna.pruners.BasePruner:
-    study, budget = config.study, config.schedule.epochs
-    grace = min(study.grace_epochs, budget)
-    pruners = optuna.pruners
-    if study.scheduler == "asha":
-        return pruners.SuccessiveHalvingPruner(
-            min_resource=grace, reduction_factor=study.reduction_factor
-        )
-    if study.scheduler == "hyperband":
-        return pruners.HyperbandPruner(
-            min_resource=grace, max_resource=budget, reduction_factor=study.reduction_factor
-        )
-    if study.scheduler == "median":
-        return pruners.MedianPruner(n_startup_trials=study.startup_trials, n_warmup_steps=grace - 1)
-    return pruners.NopPruner()

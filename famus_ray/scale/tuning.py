@@ -28,7 +28,7 @@ class Asking(Searcher):  # type: ignore[misc]
             return None
         found = self._search.suggest()
         if found is None:
-            return str(Searcher.FINISHED)
+            return None if self._search.may_go_on else str(Searcher.FINISHED)
         self._running.add(trial_id)
         return {"trial": found[0], "settings": found[1]}
 

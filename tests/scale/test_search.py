@@ -6,6 +6,7 @@ import pytest
 
 from famus_ray.config.space import load_space
 from famus_ray.ledger import trials_table
+from famus_ray.reading.trials import best_of, leaders
 from famus_ray.scale.search import Report, Search
 
 SPACE = """
@@ -31,11 +32,11 @@ def search(tmp_path):
     return begin
 
 
-def run_one(search, epochs=9):
+def run_one(search, epochs=9, value=lambda settings: settings["meta.lr"]):
     """The next trial, run to the end that it comes to; its settings."""
     number, settings = search.suggest()
     search.begun(number)
-    quality = settings["meta.lr"]
+    quality = value(settings)
     for epoch in range(1, epochs + 1):
         prune = search.reported(number, Report(epoch, quality * epoch))
         if prune and epoch < epochs:
@@ -145,3 +146,51 @@ def test_a_search_under_a_constraint_draws_most_trials_where_it_is_kept(search, 
     assert sum(lr <= 0.001 for lr in found[-20:]) >= 10  # at most 3 without the constraint
     again = search(*more, ledger="bounded.jsonl")
     assert run(again) == run(opened)  # the replay knows what was broken
+
+
+def test_the_leaders_are_trained_again_and_the_best_mean_is_the_best(search, tmp_path):
+    def value(settings):  # what was best with its own seed is not with others
+        own, lucky = "run.seed" not in settings, settings["meta.lr"] == 1e-3
+        return 1.0 if own and lucky else 0.5 if lucky else settings["meta.lr"]
+
+    more = ("study.trials=5", "study.leaders=2", "study.leader_seeds=3", "study.scheduler=none",
+            "study.searcher=random")  # fmt: skip
+    first = search(*more)
+    assert first.left == 5 + 6
+    for _ in range(4):
+        run_one(first, value=value)
+    number, _ = first.suggest()
+    assert first.suggest() is None  # who leads is not known before it has ended
+    assert first.may_go_on
+    first.reported(number, Report(9, 0.0))
+    first.ended(number, "completed")
+    run_one(first, value=value)
+    under_way = first.suggest()
+    for _ in range(5):
+        second = search(*more)  # opened anew for each
+        run_one(second, value=value)
+    assert search(*more).left == 0
+    assert search(*more).suggest() is None
+    trials = trials_table(tmp_path / "ledger.jsonl")
+    again = trials[trials["replicates"].notna()]
+    assert again["trial"].iloc[1] == under_way[0]
+    assert sorted(again["param.run.seed"]) == [1, 1, 2, 2, 3, 3]
+    drawn = trials[trials["replicates"].isna()]
+    two_best = drawn.nlargest(2, "value")["trial"].tolist()
+    assert sorted(again["replicates"]) == sorted(two_best * 3)
+    ranked = leaders(trials)
+    assert ranked["seeds"].tolist() == [3, 3]
+    assert best_of(trials).value == max(ranked["mean"]) == again["value"].max()
+
+
+def test_a_study_that_is_extended_trains_its_new_leaders_again(search, tmp_path):
+    more = ("study.leaders=1", "study.leader_seeds=2", "study.scheduler=none")
+    for _ in range(4):
+        run_one(search(*more, "study.trials=2"))
+    longer = search(*more, "study.trials=12")
+    while longer.left:
+        run_one(longer)
+    trials = trials_table(tmp_path / "ledger.jsonl")
+    best = trials[trials["replicates"].isna()].nlargest(1, "value")["trial"].item()
+    assert trials["replicates"].eq(best).sum() == 2
+    assert trials["replicates"].isna().sum() == 12

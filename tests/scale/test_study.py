@@ -16,6 +16,7 @@ import famus_ray as fr
 from famus_ray.config.space import load_space
 from famus_ray.errors import UserError
 from famus_ray.ledger import FINAL, read_events
+from famus_ray.reading.folders import load_config
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.report import write_report
 from famus_ray.scale.study import TrialNews, new_study_path, run_study
@@ -215,6 +216,20 @@ def test_two_objectives_have_a_front_in_the_report(tmp_path: Path):
     assert trials["value"].max() == front["value"].max()
     assert trials["cost.time/step"].min() == front["cost.time/step"].min()
     assert "Pareto front" in write_report(result.path).read_text()
+
+
+def test_leaders_are_trained_again_with_further_seeds(tmp_path: Path):
+    result = fr.tune(
+        "quick", f"run.root={tmp_path}", "schedule.epochs=1", "run.threads=1",
+        "model.widths=[4,4,8]", "study.leaders=1", "study.leader_seeds=2", trials=2,
+    )  # fmt: skip
+    trials = fr.load_trials(result.path)
+    leader = int(trials.iloc[:2]["value"].argmax())
+    assert trials["replicates"].fillna(-1).tolist() == [-1, -1, leader, leader]
+    seeds = [load_config(result.path / "trials" / f"{n:04d}")["run"]["seed"] for n in range(4)]
+    assert seeds == [0, 0, 1, 2]
+    assert result.best_value == pytest.approx(trials["value"][2:].mean())
+    assert "The leaders, trained again" in write_report(result.path).read_text()
 
 
 def test_a_study_whose_ledger_is_gone_is_not_trained_as_a_run(tmp_path):

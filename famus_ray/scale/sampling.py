@@ -1,0 +1,55 @@
+"""Optuna's samplers and pruners, as a study's settings ask for them."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+
+from famus_ray.config.schema import Config, StudyConfig
+from famus_ray.randomness import epoch_seed
+
+__all__ = ["new_pruner", "new_sampler"]
+
+
+def new_sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
+    """The sampler that draws trial `number`: its seed follows from the study's and the number."""
+    seed = epoch_seed(study.seed, "search", number) % 2**32
+    first = study.startup_trials
+    samplers = optuna.samplers
+    if kind == "tpe":
+        return samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=first,
+            multivariate=True,
+            group=True,  # conditional settings are modelled apart
+            constant_liar=not study.minimise,  # parallel trials spread out
+        )
+    if kind == "gp":
+        return samplers.GPSampler(seed=seed, n_startup_trials=first)
+    if kind == "qmc":
+        return samplers.QMCSampler(scramble=True, seed=study.seed)  # one sequence for all trials
+    if kind in ("nsga2", "nsga3"):
+        evolution = samplers.NSGAIISampler if kind == "nsga2" else samplers.NSGAIIISampler
+        return evolution(seed=seed, population_size=max(2, first))
+    if kind == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, n_startup_trials=first)
+    return samplers.RandomSampler(seed=seed)
+
+
+def new_pruner(config: Config) -> BasePruner:
+    """The pruner of a study whose trials have `schedule.epochs` epochs."""
+    study, budget = config.study, config.schedule.epochs
+    grace = min(study.grace_epochs, budget)
+    pruners = optuna.pruners
+    if study.scheduler == "asha":
+        return pruners.SuccessiveHalvingPruner(
+            min_resource=grace, reduction_factor=study.reduction_factor
+        )
+    if study.scheduler == "hyperband":
+        return pruners.HyperbandPruner(
+            min_resource=grace, max_resource=budget, reduction_factor=study.reduction_factor
+        )
+    if study.scheduler == "median":
+        return pruners.MedianPruner(n_startup_trials=study.startup_trials, n_warmup_steps=grace - 1)
+    return pruners.NopPruner()
