@@ -57,7 +57,7 @@ class MethodConfig(Section):
     second_weighting: bool = True
     """mentormix: the curriculum weighs the mixed examples as well."""
     graph_temperature: Float = Field(0.5, gt=0)
-    """clidmu: temperature of the softmax over similarities."""
+    """clidmu: temperature of the softmax over the cosines of features."""
 
 
 class MetaConfig(Section):

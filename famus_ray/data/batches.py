@@ -33,7 +33,8 @@ class EpochBatches:
     """Pairs of a train batch and a meta batch, one epoch at a time.
 
     The training set is reshuffled each epoch and its incomplete last batch left out; the meta
-    set goes round as often as the epoch needs.
+    set goes round as often as the epoch needs. CLID-MU, which reads no labels, takes the training
+    set for the meta set as well, in another order.
 
     Args:
         network: which of several networks is trained; each sees an order of its own.
@@ -52,11 +53,12 @@ class EpochBatches:
                 f"run.batch_size = {config.run.batch_size}: more than the "
                 f"{len(data.train)} training examples"
             )
+        self.judges = data.train if config.method.name == "clidmu" else data.meta
         wanted = config.meta.batch_size or config.run.batch_size
-        self.meta_size = min(wanted, len(data.meta)) // world_size() * world_size()
-        if len(data.meta) and self.meta_size == 0:
+        self.meta_size = min(wanted, len(self.judges)) // world_size() * world_size()
+        if len(self.judges) and self.meta_size == 0:
             raise UserError(
-                f"meta.batch_size = {wanted}: the meta set has {len(data.meta)} examples, "
+                f"meta.batch_size = {wanted}: the meta set has {len(self.judges)} examples, "
                 f"too few for scale.workers = {world_size()}"
             )
 
@@ -66,7 +68,7 @@ class EpochBatches:
         if not with_meta:
             yield from ((batch, None) for batch in train)
             return
-        meta = self._stream(self.data.meta, self.meta_size, "meta", epoch)
+        meta = self._stream(self.judges, self.meta_size, "meta", epoch)
         yield from zip(train, meta, strict=True)
 
     def _stream(self, split: Split, size: int, purpose: str, epoch: int) -> Iterator[Batch]:

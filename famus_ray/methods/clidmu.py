@@ -2,10 +2,10 @@
 
 Where labels are right, examples that are alike to the last hidden layer are alike to the
 classifier. So the meta loss compares two graphs of similarities, of features and of class
-probabilities, over a batch whose labels nobody looks at: here the train batch itself.
+probabilities, over a batch of training examples whose labels nobody looks at.
 """
 
-# Shapes: B examples of this process, C classes, F features.
+# Shapes: B examples of this process, N of all processes, C classes, F features.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config
-from famus_ray.meta.collective import world_size
+from famus_ray.meta.collective import global_sum, rank, world_size
 from famus_ray.meta.gradient import Batch
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods import mwnet
 
-__all__ = ["ClidMuStep", "CrossLayerDivergence", "build", "graph_divergence", "similarity_graph"]
+__all__ = ["ClidMuStep", "CrossLayerDivergence", "build", "cross_layer_divergence"]
 
 
 def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> ClidMuStep:
@@ -30,29 +30,30 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Clid
     return ClidMuStep(mwnet.build(config, model, gate_noise), config.method.graph_temperature)
 
 
-def similarity_graph(rows_BF: Tensor, temperature: float) -> Tensor:
-    """Logarithms (B, B) of the edges: each row a softmax, over all other examples, of cosines
-    over the temperature; -inf on the diagonal, as nobody is a neighbour of itself."""
-    unit_BF = F.normalize(rows_BF, dim=1)
-    cosines_BB = unit_BF @ unit_BF.T / temperature
-    itself_BB = torch.eye(len(rows_BF), dtype=torch.bool, device=rows_BF.device)
-    return torch.log_softmax(cosines_BB.masked_fill(itself_BB, -torch.inf), dim=1)
+def cross_layer_divergence(
+    features_BF: Tensor, probabilities_BC: Tensor, temperature: float
+) -> Tensor:
+    """The sum over this process's examples of the cross-entropies between their neighbourhoods to
+    the classifier and to the last hidden layer, in nats, a scalar.
 
-
-def graph_divergence(features_BF: Tensor, probabilities_BC: Tensor, temperature: float) -> Tensor:
-    """Mean over the examples of KL(feature graph || probability graph), a scalar in nats.
-
-    The features are a constant: only what the classifier makes of them is judged.
+    Example i's neighbourhood among the examples of all processes is, to the classifier,
+    cos(p_i, p_j) / sum_k cos(p_i, p_k); to the hidden layer, the softmax over j of
+    max(cos(f_i, f_j), 0) / temperature. As in the authors' code, features and the sums over k
+    are constants to the gradient: it parts in p what is apart in f, with a force for
+    every pair.
     """
-    wanted_BB = similarity_graph(features_BF.detach(), temperature)
-    found_BB = similarity_graph(probabilities_BC, temperature)
-    others_BB = torch.isfinite(wanted_BB)
-    gaps_BB = (wanted_BB - found_BB).masked_fill(~others_BB, 0.0)
-    return (wanted_BB.exp() * gaps_BB).sum(dim=1).mean()
+    unit_NF = _of_all_processes(F.normalize(features_BF.detach(), dim=1))
+    unit_NC = _of_all_processes(F.normalize(probabilities_BC, dim=1))
+    own = slice(rank() * len(features_BF), (rank() + 1) * len(features_BF))
+    near_BN = (unit_NF[own] @ unit_NF.T).clamp_min(0) / temperature
+    alike_BN = unit_NC[own] @ unit_NC.T
+    shares_BN = alike_BN / alike_BN.sum(dim=1, keepdim=True).detach()
+    return -(shares_BN * torch.log_softmax(near_BN, dim=1)).sum()
 
 
 class CrossLayerDivergence:
-    """The meta loss: `graph_divergence` of one process's meta batch, its share of the mean.
+    """The meta loss: `cross_layer_divergence`, the mean over the meta batch of all processes, this
+    process's share.
 
     Features are the classifier's inputs in the latest forward, which is the one at the
     virtual weights; targets are not used.
@@ -66,7 +67,8 @@ class CrossLayerDivergence:
         assert self.features is not None, "a forward under `watching` comes first"
         features_BF = self.features.flatten(1)
         probabilities_BC = torch.softmax(logits_BC, dim=1)
-        return graph_divergence(features_BF, probabilities_BC, self.temperature) / world_size()
+        found = cross_layer_divergence(features_BF, probabilities_BC, self.temperature)
+        return found / (len(logits_BC) * world_size())
 
     @contextmanager
     def watching(self, classifier: nn.Module) -> Iterator[None]:
@@ -84,9 +86,9 @@ class CrossLayerDivergence:
 
 
 class ClidMuStep:
-    """A meta step whose meta batch is the train batch without its labels."""
+    """A meta step whose meta batch comes from the training set, without its labels."""
 
-    needs_meta_batch = False
+    needs_meta_batch = True
 
     def __init__(self, step: MetaStep, temperature: float) -> None:
         self.step = step
@@ -99,10 +101,16 @@ class ClidMuStep:
     ) -> dict[str, Tensor]:
         name = self.step.groups.last_layer[0].rpartition(".")[0]
         with self.divergence.watching(model.get_submodule(name)):
-            return self.step(model, optimiser, train, train)
+            return self.step(model, optimiser, train, meta)
 
     def state_dict(self) -> dict[str, Any]:
         return self.step.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.step.load_state_dict(state)
+
+
+def _of_all_processes(rows_BF: Tensor) -> Tensor:
+    """The rows (N, F) of all processes, in their order, differentiable."""
+    before, after = rank() * len(rows_BF), (world_size() - 1 - rank()) * len(rows_BF)
+    return global_sum(F.pad(rows_BF, (0, 0, before, after)))

@@ -85,6 +85,7 @@ CASES = {
         ("mlc", ("meta.lr=0.1",)),
         ("famus", ("meta.sampler=random", "meta.k=2", "meta.interval=2")),
         ("famus", ("meta.source=batch", "meta.scope=tail")),
+        ("clidmu", ()),
         ("ce", ()),
     ],
     4: [("famus", ()), ("mwnet", ()), ("l2rw", ()), ("mlc", ("meta.lr=0.1",)),
