@@ -55,7 +55,7 @@ def stock(path: Path, trials: int) -> tuple[float, float]:
 
         from famus_ray.loop import epochs
         from famus_ray.run_folder import RunFolder
-        from famus_ray.scale.trial import trial_config
+        from famus_ray.scale.trial_process import trial_config
 
         torch.set_num_threads(1)
         config = trial_config(base.config.model_dump(mode="json"), settings)

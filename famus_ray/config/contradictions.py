@@ -88,6 +88,17 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
 
 
 def _of_workers(config: Config) -> Iterator[Contradiction]:
+    if config.scale.autoscaling and config.scale.address is None:
+        yield (
+            "scale.autoscaling",
+            "scale.autoscaling = true: a local cluster does not grow; set scale.address",
+        )
+    if config.scale.workers > 1 and 0 < config.scale.gpus_per_worker < 1:
+        yield (
+            "scale.gpus_per_worker",
+            f"scale.gpus_per_worker = {config.scale.gpus_per_worker:g}: the workers of a run need "
+            "a GPU each (NCCL lets no two share one); set 1, or scale.workers = 1",
+        )
     if config.meta.batch_size is not None and config.meta.batch_size < config.scale.workers:
         yield (
             "meta.batch_size",

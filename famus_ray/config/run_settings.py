@@ -50,6 +50,8 @@ class ScaleConfig(Section):
     """GPUs of each worker; 0 trains on CPUs."""
     address: str | None = None
     """Ray cluster to join; a local one is started and stopped when left out."""
+    autoscaling: bool = False
+    """The cluster adds nodes when asked: what does not fit waits for them and is not refused."""
 
 
 class StudyConfig(Section):

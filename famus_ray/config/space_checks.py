@@ -23,11 +23,6 @@ _NOT_FIXED = ("run.batch_size",)
 def check_study(config: Config) -> None:
     """Raise the UserError of a study that cannot run, whatever its space."""
     study = config.study
-    if config.scale.workers > 1:
-        raise UserError(
-            f"scale.workers = {config.scale.workers}: a trial runs in one worker for now; "
-            "train its configuration on several with `famus-ray train --workers`"
-        )
     split, _, quantity = study.metric.partition("/")
     if split not in ("validation", "test") or quantity not in ("top1", "top5"):
         raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import threading
@@ -22,7 +21,6 @@ __all__ = [
     "ctrl_c",
     "on_devices",
     "ray_log",
-    "trials_at_once",
 ]
 
 QUIET = {
@@ -32,6 +30,7 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours to handle
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # nobody reads Tune's snapshots
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # the study says how many trials may wait for nodes
 }
 
 
@@ -41,8 +40,8 @@ def available_cpus() -> int:
 
 
 @contextmanager
-def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
-    """Ray's resources, by name, while inside; a local instance ends with the block.
+def cluster(scale: ScaleConfig) -> Iterator[None]:
+    """Ray is there while inside; a local instance ends with the block.
 
     Joins a Ray that this process has initialised already, else `scale.address`, else
     starts a local one that no other command joins.
@@ -56,7 +55,7 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
     import ray
 
     if ray.is_initialized():
-        yield ray.cluster_resources()
+        yield
         return
     try:
         if scale.address is None:
@@ -77,7 +76,7 @@ def cluster(scale: ScaleConfig) -> Iterator[dict[str, float]]:
     except ConnectionError as error:
         raise UserError(f"scale.address = {scale.address}: no Ray cluster answers there") from error
     try:
-        yield ray.cluster_resources()
+        yield
     finally:
         ray.shutdown()
 
@@ -123,26 +122,3 @@ def on_devices(config: Config) -> Config:
     if config.scale.gpus_per_worker:
         return config
     return config.model_copy(update={"run": config.run.model_copy(update={"device": "cpu"})})
-
-
-def trials_at_once(scale: ScaleConfig, resources: dict[str, float], wanted: int | None) -> int:
-    """How many runs of `scale` fit into `resources`, at most `wanted`.
-
-    Raises:
-        UserError: not even one; the message shows the arithmetic.
-    """
-    needs = {
-        "CPU": scale.workers * scale.cpus_per_worker,
-        "GPU": scale.workers * scale.gpus_per_worker,
-    }
-    for name, need in needs.items():
-        have = resources.get(name, 0.0)
-        if need > have:
-            key = name.lower()
-            raise UserError(
-                f"scale.workers = {scale.workers}: {scale.workers} workers x "
-                f"{getattr(scale, f'{key}s_per_worker'):g} {name} need {need:g} {name}s, "
-                f"there are {have:g}; lower scale.workers or scale.{key}s_per_worker"
-            )
-    fits = min(math.floor(resources.get(n, 0.0) / need) for n, need in needs.items() if need)
-    return min(fits, wanted or fits)

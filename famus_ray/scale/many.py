@@ -9,7 +9,8 @@ import ray
 
 from famus_ray.api import run_config
 from famus_ray.config.schema import Config
-from famus_ray.scale.cluster import cluster, on_devices, trials_at_once
+from famus_ray.scale.capacity import check_fits
+from famus_ray.scale.cluster import cluster, on_devices
 
 __all__ = ["train_many"]
 
@@ -23,8 +24,8 @@ def train_many(
     each folder as it ends. A run that fails ends all.
     """
     scale = runs[0][0].scale
-    with cluster(scale) as resources:
-        trials_at_once(scale, resources, None)
+    with cluster(scale):
+        check_fits(scale)
         task = ray.remote(_train).options(
             num_cpus=scale.cpus_per_worker, num_gpus=scale.gpus_per_worker, max_retries=2
         )

@@ -11,7 +11,8 @@ from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
 from famus_ray.loop import check
 from famus_ray.run_folder import RunFolder, config_text, runs_root
-from famus_ray.scale.cluster import cluster, ctrl_c, ray_log, trials_at_once
+from famus_ray.scale.capacity import Capacity, check_fits
+from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.search import OnTrial, Search, TrialNews
 from famus_ray.tables import TRIALS, write_table
 
@@ -51,12 +52,12 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     config = space.base.config
     check_study(config)
     data = check(config)
-    with cluster(config.scale) as resources:
-        at_once = trials_at_once(config.scale, resources, config.study.concurrent)
+    with cluster(config.scale):
+        check_fits(config.scale)
         with holding(path / "ledger.jsonl"):
             RunFolder(path).begin(config, data)
             write_text(path / "space.yaml", space.text)
-            _run(space, path, at_once, on_trial)
+            _run(space, path, on_trial)
 
 
 def resume_study(
@@ -82,9 +83,9 @@ def resume_study(
     with holding(path / "ledger.jsonl"):
         if not Search(space, path / "ledger.jsonl").left:
             return
-        with cluster(config.scale) as resources:
-            at_once = trials_at_once(config.scale, resources, config.study.concurrent)
-            _run(space, path, at_once, on_trial)
+        with cluster(config.scale):
+            check_fits(config.scale)
+            _run(space, path, on_trial)
 
 
 def extend_study(path: Path, trials: int, on_trial: OnTrial = lambda news: None) -> None:
@@ -103,33 +104,33 @@ def extend_study(path: Path, trials: int, on_trial: OnTrial = lambda news: None)
     resume_study(path, on_trial=on_trial)
 
 
-def _run(space: Space, path: Path, at_once: int, on_trial: OnTrial) -> None:
+def _run(space: Space, path: Path, on_trial: OnTrial) -> None:
     with ray_log(path / "ray.log"), ctrl_c():
         try:
-            _fit(space, path, at_once, on_trial)
+            _fit(space, path, on_trial)
         finally:
             write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
 
 
-def _fit(space: Space, path: Path, at_once: int, on_trial: OnTrial) -> None:
+def _fit(space: Space, path: Path, on_trial: OnTrial) -> None:
     from ray import tune
 
     from famus_ray.scale.trial import RunTrial
     from famus_ray.scale.tuning import Asking, Ending, Telling
+    from famus_ray.scale.worker_group import bundles
 
     config = space.base.config
-    scale = config.scale
     search = Search(space, path / "ledger.jsonl", on_trial)
     trainable = tune.with_resources(
         tune.with_parameters(
             RunTrial, base=config.model_dump(mode="json"), folder=str(path.absolute())
         ),
-        {"CPU": scale.cpus_per_worker, "GPU": scale.gpus_per_worker},
+        tune.PlacementGroupFactory(bundles(config.scale)),
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Asking(search, at_once),
+            search_alg=Asking(search, Capacity(config.scale, config.study.concurrent)),
             scheduler=Ending(search),
             num_samples=search.left,
             reuse_actors=True,
@@ -137,6 +138,7 @@ def _fit(space: Space, path: Path, at_once: int, on_trial: OnTrial) -> None:
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(path.absolute()),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[Telling(search)],
             failure_config=tune.FailureConfig(max_failures=config.study.retries),
             verbose=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ __all__ = ["Asking", "Ending", "Telling"]
 
 
 class Asking(Searcher):  # type: ignore[misc]
-    """Tune's searcher: the next trial, or none while `at_once` of them run."""
+    """Tune's searcher: the next trial, or none while as many run as may at once."""
 
-    def __init__(self, search: Search, at_once: int | None) -> None:
+    def __init__(self, search: Search, at_once: Callable[[], int]) -> None:
         super().__init__()
         self._search = search
         self._at_once = at_once
         self._running: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._at_once is not None and len(self._running) >= self._at_once:
+        if len(self._running) >= self._at_once():
             return None
         found = self._search.suggest()
         if found is None:

@@ -12,7 +12,8 @@ from famus_ray.errors import Diverged
 from famus_ray.loop import EpochReport, check, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
-from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log, trials_at_once
+from famus_ray.scale.capacity import check_fits
+from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
 from famus_ray.tables import CURVES, read_table
 
 __all__ = ["train_on_workers"]
@@ -34,8 +35,8 @@ def train_on_workers(
     """
     check(config)
     scale = config.scale
-    with cluster(scale) as resources:
-        trials_at_once(scale, resources, 1)
+    with cluster(scale):
+        check_fits(scale)
         with _following(path, on_epoch), ray_log(path / "ray.log"), ctrl_c():
             _fit(config, path, retries)
 

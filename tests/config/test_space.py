@@ -7,7 +7,7 @@ from famus_ray import UserError
 from famus_ray.config.ranges import scalar
 from famus_ray.config.space import load_space, space_names
 from famus_ray.config.space_checks import check_study
-from famus_ray.scale.trial import trial_config
+from famus_ray.scale.trial_process import trial_config
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

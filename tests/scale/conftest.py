@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,14 @@ def ray_instance() -> Iterator[None]:
         yield
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def nothing_left(ray_instance: None) -> Iterator[None]:
+    """After the test all CPUs are free and no placement group is left; Ray tells of it late."""
+    yield
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and ray.available_resources().get("CPU") != 2:
+        time.sleep(0.2)
+    assert ray.available_resources().get("CPU") == 2
+    assert {g["state"] for g in ray.util.placement_group_table().values()} <= {"REMOVED"}

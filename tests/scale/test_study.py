@@ -123,7 +123,8 @@ def test_one_trial_at_a_time_with_the_same_seed_gives_the_same_trials(tmp_path: 
     [
         ("scale.cpus_per_worker=3", "need 3 CPUs, there are 2"),
         ("study.metric=validation/topp1", "study.metric"),
-        ("scale.workers=2", "one worker"),
+        ("scale.workers=4", "4 workers x 1 CPU need 4 CPUs, there are 2"),
+        ("scale.autoscaling=true", "a local cluster does not grow"),
         ("data.name=cifar10", "data.root"),
     ],
 )

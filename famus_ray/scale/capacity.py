@@ -1,0 +1,83 @@
+"""How many runs a cluster holds at once: by what its nodes have now."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+import ray
+
+from famus_ray.config.schema import ScaleConfig
+from famus_ray.errors import UserError
+
+__all__ = ["Capacity", "check_fits", "runs_at_once"]
+
+_LOOK_EVERY = 2.0  # seconds
+
+
+class Capacity:
+    """How many trials to run at once; calling it gives the number, afresh every two seconds.
+
+    On a cluster that adds nodes it is one more than fits: that one waits, and the cluster sees
+    what it waits for.
+    """
+
+    def __init__(self, scale: ScaleConfig, wanted: int | None) -> None:
+        self._scale = scale
+        self._wanted = wanted
+        self._looked = -math.inf
+        self._fits = 0
+
+    def __call__(self) -> int:
+        if self._scale.autoscaling and self._wanted:
+            return self._wanted
+        now = time.monotonic()
+        if now - self._looked > _LOOK_EVERY:
+            self._looked = now
+            self._fits = runs_at_once(self._scale) + self._scale.autoscaling
+        return min(self._fits, self._wanted or self._fits)
+
+
+def runs_at_once(scale: ScaleConfig) -> int:
+    """How many runs of `scale` the nodes of the cluster hold, each worker on one node."""
+    needs = _needs(scale)
+    workers = sum(
+        min(math.floor(node.get(name, 0.0) / need) for name, need in needs.items())
+        for node in _nodes()
+    )
+    return workers // scale.workers
+
+
+def check_fits(scale: ScaleConfig) -> None:
+    """Raise a UserError with the arithmetic if the cluster cannot hold even one run."""
+    if runs_at_once(scale) or scale.autoscaling:
+        return
+    nodes = _nodes()
+    hint = "; or scale.autoscaling=true if it adds nodes when asked" if scale.address else ""
+    for name, each in _needs(scale).items():
+        key = f"scale.{name.lower()}s_per_worker"
+        need, have = scale.workers * each, sum(node.get(name, 0.0) for node in nodes)
+        if need > have:
+            raise UserError(
+                f"scale.workers = {scale.workers}: {scale.workers} workers x {each:g} {name} "
+                f"need {need:g} {name}s, there are {have:g}; lower scale.workers or {key}{hint}"
+            )
+    worker = " and ".join(f"{need:g} {name}s" for name, need in _needs(scale).items())
+    there = ", ".join(
+        " and ".join(f"{node.get(name, 0.0):g} {name}s" for name in _needs(scale)) for node in nodes
+    )
+    raise UserError(
+        f"scale.workers = {scale.workers}: each worker needs {worker} of one node; the nodes have "
+        f"{there}; lower scale.cpus_per_worker or scale.workers{hint}"
+    )
+
+
+def _needs(scale: ScaleConfig) -> dict[str, float]:
+    """What one worker needs, by the resource's name."""
+    both = {"CPU": scale.cpus_per_worker, "GPU": scale.gpus_per_worker}
+    return {name: need for name, need in both.items() if need}
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -1,0 +1,97 @@
+"""The processes of a trial that trains on several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from famus_ray.config.schema import ScaleConfig
+
+__all__ = ["WorkerGroup", "bundles"]
+
+_MEET_WITHIN = 120.0  # seconds
+
+
+class WorkerGroup:
+    """A trial's processes, one in each bundle of its placement group, an epoch a step together.
+
+    To its user it is one `TrialProcess`, whose report is the first worker's. The placement group
+    is Ray Tune's: when it goes, so do they. They serve one trial after another.
+    """
+
+    def __init__(self, base: dict[str, Any], folder: str) -> None:
+        self._base = base
+        self._folder = folder
+        self._trial: tuple[int, Mapping[str, Any]]
+        self._workers: list[Any] = []
+
+    def begin(self, number: int, settings: Mapping[str, Any]) -> None:
+        """The next steps are those of this trial."""
+        self._trial = number, settings
+        for worker in self._workers:
+            worker.begin.remote(*self._trial)
+
+    def step(self) -> dict[str, Any]:
+        """As `TrialProcess.step`.
+
+        Raises:
+            RayActorError: a worker was lost. The others wait for it; they go with the group.
+            RuntimeError: the workers cannot reach each other.
+        """
+        if not self._workers:
+            self._start()
+        first, *_ = running = [worker.step.remote() for worker in self._workers]
+        while running:
+            (done,), running = ray.wait(running)
+            result: dict[str, Any] = ray.get(done)
+            if result.get("end") == "failed":  # perhaps here alone, and the others wait for it
+                self._stop()
+                return result
+        return dict(ray.get(first))
+
+    def _start(self) -> None:
+        from famus_ray.scale.trial_process import TrialProcess
+
+        scale = ScaleConfig.model_validate(self._base["scale"])
+        process = ray.remote(TrialProcess)
+        self._workers = [
+            process.options(
+                num_cpus=scale.cpus_per_worker,
+                num_gpus=scale.gpus_per_worker,
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    ray.util.get_current_placement_group(), placement_group_bundle_index=rank
+                ),
+            ).remote(self._base, self._folder)
+            for rank in range(scale.workers)
+        ]
+        host, port = ray.get(self._workers[0].meeting_point.remote())
+        joined = [
+            worker.join.remote(rank, scale.workers, host, port)
+            for rank, worker in enumerate(self._workers)
+        ]
+        try:
+            ray.get(joined, timeout=_MEET_WITHIN)
+        except ray.exceptions.GetTimeoutError as error:
+            raise RuntimeError(
+                f"the workers of the trial did not reach each other at {host} in "
+                f"{_MEET_WITHIN:.0f} s; GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME, set where the "
+                "nodes are started, choose the network"
+            ) from error
+        self.begin(*self._trial)
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            ray.kill(worker)
+        self._workers = []
+
+
+def bundles(scale: ScaleConfig) -> list[dict[str, float]]:
+    """What a trial asks of the cluster: a bundle for each worker, on whatever nodes.
+
+    One worker is the trial's actor itself; several have an actor beside them that only waits.
+    """
+    worker = {"CPU": scale.cpus_per_worker, "GPU": scale.gpus_per_worker}
+    return [worker] if scale.workers == 1 else [{}, *[worker] * scale.workers]

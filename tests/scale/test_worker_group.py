@@ -1,0 +1,70 @@
+"""Trials of several workers: the numbers of one, lost workers, and resources that come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+import famus_ray as fr
+from famus_ray.api import run_config
+from famus_ray.config.space import load_space
+from famus_ray.ledger import read_events
+from famus_ray.scale.study import TrialNews, run_study
+from famus_ray.scale.trial_process import trial_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
+
+# GroupNorm couples no examples, so that the workers' shares add up to the whole exactly.
+SPACE = """
+preset: digits
+settings:
+  method: famus
+  schedule: {epochs: 3, kind: constant}
+  model: {norm: group}
+  run: {threads: 1}
+  study: {trials: 4, grace_epochs: 1, reduction_factor: 2}
+space:
+  optimiser.lr: {type: float, low: 1.0e-3, high: 1.0e+30, log: true}
+  model.widths: {type: choice, values: [[8, 8, 16], [4, 4]]}
+points:
+  - {optimiser.lr: 0.02, model.widths: "[8, 8, 16]"}
+  - {optimiser.lr: 0.001, model.widths: "[8, 8, 16]"}
+  - {optimiser.lr: 0.02, model.widths: "[4, 4]"}
+  - {optimiser.lr: 1.0e+29, model.widths: "[8, 8, 16]"}
+"""
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_trials_of_two_workers(tmp_path: Path):
+    (tmp_path / "two.yaml").write_text(SPACE)
+    killed = []
+
+    def kill_a_worker_of_the_first(news: TrialNews) -> None:
+        if news.event == "reported" and news.number == 0 and not killed:
+            processes = psutil.Process().children(recursive=True)
+            workers = [p for p in processes if "TrialProcess" in "".join(p.cmdline())]
+            assert len(workers) == 2
+            killed.append(workers[1])
+            workers[1].kill()
+
+    space = load_space(str(tmp_path / "two.yaml"), ("scale.workers=2",))
+    run_study(space, tmp_path / "two", kill_a_worker_of_the_first)
+    trials = fr.load_trials(tmp_path / "two")
+    assert killed
+    assert trials["attempts"].tolist() == [2, 1, 1, 1]
+    assert trials["state"].tolist() == ["completed", "pruned", "failed", "pruned"]
+    assert trials["epochs"].tolist() == [3, 1, 0, 0]
+    assert "has 3 stages" in trials.loc[2, "error"]
+    assert "loss is nan" in trials.loc[3, "error"]
+    first = [e for e in read_events(tmp_path / "two/ledger.jsonl") if e.get("trial_id") == "0000"]
+    assert [e["epoch"] for e in first if e["event"] == "reported"] in ([1, 2, 3], [1, 3])
+
+    alone = trial_config(
+        load_space(str(tmp_path / "two.yaml")).base.config.model_dump(mode="json"), space.points[0]
+    )
+    run_config(alone, tmp_path / "one")
+    one, two = map(fr.load_curves, (tmp_path / "one", tmp_path / "two/trials/0000"))
+    losses = [curves[curves["metric"] == "validation/loss"]["value"] for curves in (one, two)]
+    assert losses[1].tolist() == pytest.approx(losses[0].tolist(), rel=1e-3)
