@@ -16,7 +16,7 @@ from famus_ray.config.schema import Config, ScaleConfig
 from famus_ray.config.space import Space, load_space
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
-from famus_ray.progress import EpochProgress, StudyProgress
+from famus_ray.progress import EpochProgress
 from famus_ray.reading.report import write_report
 from famus_ray.reading.retrained import comparison, load_retrained
 from famus_ray.reading.trials import BestTrial, best_trial, why_no_best
@@ -24,6 +24,7 @@ from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.scale.many import train_many
 from famus_ray.scale.study import new_study_path, run_study
 from famus_ray.scale.workers import train_on_workers
+from famus_ray.study_progress import StudyProgress
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -90,7 +91,7 @@ def _overrides(root: str, noise_rate: float) -> tuple[str, ...]:
 
 
 def _tune(space: Space, path: Path) -> BestTrial:
-    progress = StudyProgress(TRIALS)
+    progress = StudyProgress(space.base.config, TRIALS)
     with progress:
         run_study(space, path, progress.on_trial)
     best = best_trial(path)

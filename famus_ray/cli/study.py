@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ import typer
 from famus_ray.cli.options import AsJson, DryRun, Name, Overrides
 
 if TYPE_CHECKING:
-    from famus_ray.progress import StudyProgress
+    from famus_ray.study_progress import StudyProgress
 
 __all__ = ["extend", "resume", "trials", "tune"]
 
@@ -42,11 +41,11 @@ def tune(
         show_space(loaded, as_json)
         return
     from famus_ray.cli.output import interruptible, show_study
-    from famus_ray.progress import StudyProgress
     from famus_ray.scale.study import new_study_path, run_study
+    from famus_ray.study_progress import StudyProgress
 
     path = new_study_path(loaded)
-    progress = StudyProgress(loaded.planned_runs())
+    progress = StudyProgress(loaded.base.config, loaded.planned_runs())
     with interruptible(f"go on with: famus-ray resume {path}"), progress:
         run_study(loaded, path, progress.on_trial)
     show_study(path, as_json)
@@ -117,13 +116,8 @@ def trials(
 def _progress_of(path: Path, overrides: tuple[str, ...] = (), trials: int = 0) -> StudyProgress:
     """The progress of a study that is there already."""
     from famus_ray.config.space import saved_space
-    from famus_ray.progress import StudyProgress
     from famus_ray.reading.folders import load_trials
-    from famus_ray.reading.trials import best_trial
+    from famus_ray.study_progress import StudyProgress
 
-    best = best_trial(path)
-    return StudyProgress(
-        saved_space(path, overrides).planned_runs() + trials,
-        Counter(load_trials(path)["state"]),
-        None if best is None else (best.value, best.number),
-    )
+    space = saved_space(path, overrides)
+    return StudyProgress(space.base.config, space.planned_runs() + trials, load_trials(path))

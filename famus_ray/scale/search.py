@@ -38,27 +38,6 @@ _DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 
 @dataclass(frozen=True)
-class TrialNews:
-    """Something that happened to a trial: started, reported, completed, pruned or failed.
-
-    Attributes:
-        value: so far.
-        can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
-    """
-
-    event: str
-    number: int
-    trial_id: str
-    epoch: int = 0
-    value: float | None = None
-    can_lead: bool = True
-    error: str | None = None
-
-
-OnTrial = Callable[[TrialNews], None]
-
-
-@dataclass(frozen=True)
 class Report:
     """A trial after one more epoch.
 
@@ -69,6 +48,7 @@ class Report:
         costs: the minimised objectives, by curve.
         excess: by how much each constraint is broken, by its text; at most 0 where it is kept.
         seconds: of training in this attempt.
+        latest: the metric after this epoch, the mean over seeds.
     """
 
     epoch: int
@@ -78,6 +58,37 @@ class Report:
     excess: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     node: str | None = None
+    latest: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialNews:
+    """Something that happened to a trial: started, reported, completed, pruned or failed.
+
+    Attributes:
+        report: its latest, None before the first epoch.
+        can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
+    """
+
+    event: str
+    number: int
+    trial_id: str
+    report: Report | None = None
+    can_lead: bool = True
+    error: str | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Completed epochs."""
+        return self.report.epoch if self.report else 0
+
+    @property
+    def value(self) -> float | None:
+        """The metric at the best epoch so far."""
+        return self.report.value if self.report else None
+
+
+OnTrial = Callable[[TrialNews], None]
 
 
 @dataclass
@@ -256,9 +267,8 @@ class Search:
 
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         at = self._open[number]
-        epoch, value = (at.last.epoch, at.last.value) if at.last else (0, None)
         can_lead = at.trial is not None and at.is_feasible
-        self._on_trial(TrialNews(event, number, trial_id(number), epoch, value, can_lead, error))
+        self._on_trial(TrialNews(event, number, trial_id(number), at.last, can_lead, error))
 
 
 def trial_id(number: int) -> str:

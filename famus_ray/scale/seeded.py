@@ -72,6 +72,7 @@ class SeededRuns:
         return Report(
             epoch=epoch,
             value=statistics.fmean(values),
+            latest=statistics.fmean(run.latest(self._study.metric) for run in self._runs),
             value_std=statistics.stdev(values) if len(values) > 1 else None,
             costs={name: self._measured(name) for name in self._study.minimise},
             excess={c.text: c.excess(self._measured(c.curve)) for c in self._constraints},
@@ -103,6 +104,9 @@ class _Run:
 
     def best(self, metric: str) -> float:
         return max(metrics[metric] for metrics in (self._history or {}).values())
+
+    def latest(self, metric: str) -> float:
+        return (self._history or {})[self.epoch][metric]
 
     def measured(self, name: str, study: StudyConfig) -> float:
         """A time is the mean over epochs; anything else is as it was at the best epoch.
