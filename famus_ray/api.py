@@ -11,7 +11,14 @@ from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.loop import EpochReport, OnStep, check, epochs
 from famus_ray.memory import keep_freed_memory
-from famus_ray.reading.folders import RunSummary, find_folder, load_curves, summarise
+from famus_ray.reading.folders import (
+    RunSummary,
+    find_folder,
+    is_study,
+    load_config,
+    load_curves,
+    summarise,
+)
 from famus_ray.run_folder import RunFolder, new_run_path
 
 __all__ = [
@@ -30,11 +37,19 @@ OnEpoch = Callable[[EpochReport], None]
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its folder, its config, and what it came to."""
+    """A finished run.
+
+    Attributes:
+        path: its folder; `load_curves(path)` and `load_labels(path)` give its tables.
+        config: its settings.
+        summary: what it came to, accuracies as shares in [0, 1].
+        was_finished: it was resumed, and nothing was left to do.
+    """
 
     path: Path
     config: Config
     summary: RunSummary
+    was_finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,16 +99,27 @@ def run_config(
     several workers or names a cluster.
 
     Raises:
-        UserError: settings or data that do not fit, or another run than the one to resume.
+        UserError: settings or data that do not fit, another run than the one to resume, or one
+            whose checkpoint is gone.
         Diverged: a loss that is not finite.
     """
     folder = RunFolder(path)
+    finished = False
     if resume:
         folder.check_same(config)
+        finished = folder.is_finished(config.schedule.epochs)
+    if not finished:
+        _train(config, folder, on_epoch, on_step)
+    summary = summarise(load_curves(path), config.run.select)
+    return RunResult(path, config, summary, was_finished=finished)
+
+
+def _train(config: Config, folder: RunFolder, on_epoch: OnEpoch, on_step: OnStep) -> None:
+    folder.check_checkpoints()
     if config.scale.workers > 1 or config.scale.address is not None:
         from famus_ray.scale.workers import train_on_workers
 
-        train_on_workers(config, path, on_epoch)
+        train_on_workers(config, folder.path, on_epoch)
     else:
         import torch
 
@@ -102,7 +128,6 @@ def run_config(
             torch.set_num_threads(config.run.threads)
         for report in epochs(config, folder, data=check(config), on_step=on_step):
             on_epoch(report)
-    return RunResult(path, config, summarise(load_curves(path), config.run.select))
 
 
 def resume_run(
@@ -120,6 +145,7 @@ def resume_run(
         UserError: no run there, or other settings.
         Diverged: a loss that is not finite.
     """
+    load_config(path)  # the UserError of a folder that is no run
     config = resolve(path / "config.yaml", overrides).config
     return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
 
@@ -131,7 +157,7 @@ def resume(folder: str | Path) -> RunResult | StudyResult:
         UserError: neither is there, or another process is running it.
     """
     path = find_folder(folder)
-    if not (path / "space.yaml").is_file():
+    if not is_study(path):
         return resume_run(path)
     from famus_ray.scale.study import resume_study
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Diverged", "UserError", "first_line"]
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = ["Diverged", "UserError", "did_you_mean", "first_line", "near", "suggestion"]
 
 
 class UserError(ValueError):
@@ -19,3 +22,18 @@ class Diverged(RuntimeError):
 def first_line(error: BaseException) -> str:
     """The first line of its message, or its kind where it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def near(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known names that `word` probably stands for, the closest first; maybe none."""
+    return difflib.get_close_matches(word, sorted(known), n=most)
+
+
+def suggestion(names: Sequence[str]) -> str:
+    """The end of a message: `, did you mean 'a' or 'b'?`, empty without names."""
+    return f", did you mean {' or '.join(map(repr, names))}?" if names else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message that suggests the known name closest to `word`, if any is close."""
+    return suggestion(near(word, known))

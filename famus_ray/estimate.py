@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from famus_ray.config.schema import Config
-from famus_ray.errors import UserError
 
 __all__ = ["RunCost", "describe_cost", "describe_study_cost", "run_cost"]
 
@@ -24,6 +23,7 @@ class RunCost:
         seconds: of all steps, without evaluation.
         parameters: of all networks.
         disk: bytes of its checkpoints: weights, momentum, and the best weights.
+        memory: bytes of this process at their peak, on the GPU where there is one.
         device: cpu or cuda.
     """
 
@@ -31,6 +31,7 @@ class RunCost:
     seconds: float
     parameters: int
     disk: int
+    memory: int
     device: str
 
 
@@ -38,13 +39,12 @@ def run_cost(config: Config) -> RunCost:
     """Measured on four steps of one worker here, on a copy that is thrown away.
 
     Raises:
-        UserError: data or model that cannot be had.
+        UserError: settings, data or a model that training would refuse.
     """
-    from famus_ray.data.catalog import load_dataset
-    from famus_ray.loop import pick_device, start
+    from famus_ray.loop import check, pick_device, start
     from famus_ray.memory import keep_freed_memory
 
-    data = load_dataset(config.data, config.noise, config.run.seed)
+    data = check(config)
     device = pick_device(config)
     procedure = start(config, data.to(device), device)
     keep_freed_memory()
@@ -65,31 +65,22 @@ def run_cost(config: Config) -> RunCost:
         seconds=sorted(seconds)[len(seconds) // 2] * all_steps,
         parameters=parameters,
         disk=3 * 4 * parameters,
+        memory=_peak_memory(),
         device=device.type,
     )
 
 
-def describe_cost(config: Config) -> str:
-    """Steps, memory and hours of a run in one line, or why they cannot be told."""
-    try:
-        cost = run_cost(config)
-    except UserError as error:
-        return f"# cost: unknown: {error}"
-    epochs = config.schedule.epochs
+def describe_cost(cost: RunCost, epochs: int) -> str:
+    """Steps, memory and hours of a run in one line."""
     return (
-        f"# cost: {cost.steps} steps x {epochs} epochs = {cost.steps * epochs} steps; "
+        f"cost: {cost.steps} steps x {epochs} epochs = {cost.steps * epochs} steps; "
         f"{cost.parameters / 1e6:.2f} M parameters; about {_span(cost.seconds)} of steps on one "
-        f"worker here ({cost.device}), peak memory {_peak_memory()}"
+        f"worker here ({cost.device}), peak memory {cost.memory / 2**30:.2f} GiB"
     )
 
 
-def describe_study_cost(config: Config, trials: int) -> str:
-    """Hours and disk of a study in one line, or why they cannot be told."""
-    try:
-        cost = run_cost(config)
-    except UserError as error:
-        return f"cost: unknown: {error}"
-    runs = trials * config.study.seeds
+def describe_study_cost(cost: RunCost, runs: int) -> str:
+    """Hours and disk of a study of so many runs in one line."""
     return (
         f"cost: {runs} runs of about {_span(cost.seconds)} of steps on one worker here "
         f"({cost.device}): at most {_span(runs * cost.seconds)} one after another; "
@@ -103,9 +94,9 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
-def _peak_memory() -> str:
+def _peak_memory() -> int:
     import torch
 
     if torch.cuda.is_available():
-        return f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the GPU"
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

@@ -88,7 +88,7 @@ def epochs(
         on_step: called after each step with epoch, step and steps of the epoch, from 1.
 
     Raises:
-        UserError: data, model or settings that do not fit.
+        UserError: data, model or settings that do not fit, or a checkpoint that is gone.
         Diverged: a loss that is not finite; the last checkpoint is kept.
     """
     device = pick_device(config)

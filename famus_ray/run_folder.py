@@ -62,6 +62,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / "config.yaml").exists():  # begun before its first checkpoint, or not ours
             self.check_same(config)
+        self.check_checkpoints()
+        self.curves.unlink(missing_ok=True)  # what there is of them comes again
         write_text(self.path / "config.yaml", config_text(config))
         write_json(self.path / "manifest.json", _manifest(config, data))
         splits = {"train": data.train, "meta": data.meta, "validation": data.validation}
@@ -92,6 +94,29 @@ class RunFolder:
         ]
         if differing:
             raise UserError(f"{path}: not the same run: {'; '.join(differing)}")
+
+    def is_finished(self, epochs: int) -> bool:
+        """Whether nothing is left of a run of so many epochs: its last file, the division after
+        the last epoch, is there."""
+        if not self.samples.is_file():
+            return False
+        return bool(read_table(self.samples, SAMPLES, ["epoch"])["epoch"].max() >= epochs)
+
+    def check_checkpoints(self) -> None:
+        """Raise a UserError where a checkpoint was there and is gone: the run would begin anew.
+
+        `best.pt` is older than the first curves, and `last.pt` than those of the epoch after the
+        first checkpoint.
+        """
+        if self.last.is_file() or not self.curves.is_file():
+            return
+        reached = int(read_table(self.curves, CURVES, ["epoch"])["epoch"].max())
+        first = resolve(self.path / "config.yaml").config.run.checkpoint_every
+        if reached > first or not self.best.is_file():
+            raise UserError(
+                f"{self.path}: its curves reach epoch {reached}, but {self.last} is gone, so it "
+                "cannot go on; to train it again choose another name, or remove the folder"
+            )
 
     def write_curves(self, rows: Sequence[tuple[int, str, float]]) -> None:
         """Replace the curves by `rows` of epoch, metric and value."""

@@ -7,7 +7,7 @@ each column means.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
         pq.write_table(arrow.replace_schema_metadata(metadata), temporary)
 
 
-def read_table(path: Path, table: Table) -> pd.DataFrame:
-    """The table in `path`.
+def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table in `path`, or the `columns` of it.
 
     Raises:
         UserError: missing, damaged, another table, or written by a newer version.
@@ -117,7 +117,7 @@ def read_table(path: Path, table: Table) -> pd.DataFrame:
 
     try:
         # Opened once: a running writer may replace the file between two openings.
-        arrow = pq.read_table(pa.BufferReader(path.read_bytes()))
+        arrow = pq.read_table(pa.BufferReader(path.read_bytes()), columns=columns)
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: no such file; is {path.parent} a run's folder, and finished?"

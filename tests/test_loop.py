@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,8 +60,9 @@ def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
     assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 1)
     assert len(fr.load_curves(tmp_path / "cut")["epoch"].unique()) < 6, "ended before the signal"
     if how == signal.SIGINT:
-        assert "--resume" in errors
-    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+        assert f"go on with: famus-ray resume {tmp_path / 'cut'}" in errors
+    again = [str(COMMAND), "resume", str(tmp_path / "cut")]
+    subprocess.run(again, check=True, capture_output=True)
     assert_same_run(tmp_path / "cut", uninterrupted)
 
 
@@ -95,6 +97,15 @@ def test_a_finished_run_holds_all_that_is_promised(uninterrupted: Path):
     rates = curves[curves["metric"] == "train/lr"]["value"].tolist()
     assert rates == pytest.approx([0.05] * 3 + [0.005] * 3)
     assert not list(uninterrupted.rglob("*.tmp"))
+
+
+def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_anew(tmp_path: Path, uninterrupted: Path):
+    run = shutil.copytree(uninterrupted, tmp_path / "run")
+    (run / "samples.parquet").unlink()
+    (run / "checkpoints" / "last.pt").unlink()
+    with pytest.raises(fr.UserError, match=r"curves reach epoch 6, but .*last.pt is gone"):
+        fr.resume(run)
+    assert fr.load_curves(run)["epoch"].max() == 6
 
 
 def test_divergence_stops_with_the_last_good_checkpoint(tmp_path: Path):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, Name
+from famus_ray.cli.options import AsJson, Name, check_target
+from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,12 @@ __all__ = ["labels"]
 def labels(
     name: Name,
     to: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .html file.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Examples on screen; pictures in HTML.")] = 20,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many; if left out 20 on screen, 200 in HTML, all in a table or JSON."
+        ),
+    ] = None,
     compare: Annotated[
         bool,
         typer.Option(
@@ -30,6 +36,10 @@ def labels(
     as_json: AsJson = False,
 ) -> None:
     """Rank a run's training examples by how probably their label is wrong, with a suggestion."""
+    if compare and to is not None:
+        raise UserError(f"--compare: measures the ranking and writes no file; leave out --to {to}")
+    if to is not None:
+        check_target(to, ".csv", ".parquet", ".html")
     from famus_ray.reading.folders import find_folder
     from famus_ray.reading.labels import load_labels
 
@@ -37,23 +47,23 @@ def labels(
     if compare:
         _compare(find_folder(name), ranked, as_json)
     elif to is not None and to.suffix == ".html":
-        _write_page(find_folder(name), ranked, to, top)
+        _write_page(find_folder(name), ranked, to, top or 200)
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif to is not None:
         from famus_ray.cli.output import write_frame
 
-        write_frame(ranked, to)
+        write_frame(ranked.head(top or len(ranked)), to)
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif as_json:
-        print(ranked.to_json(orient="records"))
+        print(ranked.head(top or len(ranked)).to_json(orient="records"))
     else:
         from famus_ray.cli.output import print_frame
 
-        print_frame(ranked.head(top).round({"label_score": 4}))
+        print_frame(ranked.head(top or 20).round({"label_score": 4}))
         issues = int(ranked["is_label_issue"].sum())
         print(
             f"{issues} of {len(ranked)} labels are more probably wrong than right\n"
-            f"next: famus-ray labels {name} --to labels.html --top 200"
+            f"next: famus-ray labels {name} --to labels.html"
         )
 
 
@@ -67,7 +77,7 @@ def _write_page(run: Path, ranked: pd.DataFrame, to: Path, top: int) -> None:
         pictures = thumbnails(run, ranked["id"].head(top).tolist())
     except (ImportError, ValueError) as error:  # no torch here, or no data
         note = f"Without pictures: {error}"
-    write_labels_page(to, run.name, ranked, pictures, note)
+    write_labels_page(to, run.name, ranked, top, pictures, note)
 
 
 def _compare(run: Path, ranked: pd.DataFrame, as_json: bool) -> None:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "DryRun", "Name", "Overrides", "group"]
+from famus_ray.errors import UserError
+
+__all__ = ["AsJson", "DryRun", "Name", "Overrides", "check_target", "group"]
 
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as meta.lr=1e-3.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Settings, such as meta.lr=1e-3; of a key twice the last."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")]
 Name = Annotated[str, typer.Argument(help="A run or study: its name under runs/, or its path.")]
+
+
+def check_target(to: Path, *endings: str) -> None:
+    """Raise the UserError of a file that could not be written, before any work is done."""
+    if to.suffix not in endings:
+        *others, last = endings
+        raise UserError(f"{to}: must end in {', '.join(others)} or {last}")
+    if to.is_dir():
+        raise UserError(f"{to}: is a folder")
+    if not to.parent.is_dir():
+        raise UserError(f"{to}: there is no folder {to.parent}; make it first")
 
 
 def group(description: str) -> typer.Typer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-
-from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,57 +42,97 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def interruptible(what_next: str) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to go on, and exit code 1."""
+def interruptible(what_next: str | Path) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to go on, and exit code 1.
+
+    Args:
+        what_next: how, or the folder of the run or study that can be resumed.
+    """
     try:
         yield
     except KeyboardInterrupt:
+        if isinstance(what_next, Path) and not (what_next / "config.yaml").is_file():
+            what_next = "nothing was begun yet"
+        elif isinstance(what_next, Path):
+            what_next = f"go on with: famus-ray resume {shlex.quote(str(what_next))}"
         say(f"\ninterrupted; {what_next}")
         sys.exit(1)
 
 
 def show_config(resolved: Resolved, as_json: bool) -> None:
-    """Every setting, and where each value came from."""
-    if as_json:
-        content = {"config": resolved.config.model_dump(mode="json"), "sources": resolved.sources}
-        print(json.dumps(content, indent=2))
-        return
-    from famus_ray.estimate import describe_cost
-    from famus_ray.run_folder import config_text
+    """Every setting, where each value came from, and what the run would cost here.
 
-    print(config_text(resolved.config, resolved.sources), end="")
-    print(describe_cost(resolved.config))
+    Raises:
+        UserError: as training would, after the settings.
+    """
+    from famus_ray.estimate import describe_cost, run_cost
+    from famus_ray.run_folder import config_text
+    from famus_ray.scale.capacity import check_fits
+    from famus_ray.scale.cluster import local_resources
+
+    config = resolved.config
+    if not as_json:
+        print(config_text(config, resolved.sources), end="", flush=True)
+    cost = None
+    try:
+        if config.scale.workers > 1 and config.scale.address is None:
+            check_fits(config.scale, [local_resources()])
+        cost = run_cost(config)
+    finally:
+        if as_json:
+            content = {"config": config.model_dump(mode="json"), "sources": resolved.sources}
+            print(json.dumps({**content, "cost": cost and vars(cost)}, indent=2))
+    if not as_json:
+        print(f"# {describe_cost(cost, config.schedule.epochs)}")
 
 
 def show_space(space: Space, as_json: bool) -> None:
-    """The settings that are searched, how much would run, and what it would cost."""
-    from famus_ray.estimate import describe_study_cost
+    """The settings that are searched, how much would run, and what it would cost here.
+
+    Raises:
+        UserError: as the study would, after the space.
+    """
+    from famus_ray.estimate import describe_study_cost, run_cost
+    from famus_ray.scale.capacity import check_fits
+    from famus_ray.scale.cluster import local_resources
 
     config, trials, size = space.base.config, space.planned_trials(), space.size()
     runs = space.planned_runs() * config.study.seeds
     most = runs * config.schedule.epochs
-    if as_json:
-        rows = [dict(zip(("setting", "range", "when"), r, strict=True)) for r in space.describe()]
-        counts = {"trials": trials, "seeds": config.study.seeds, "most_epochs": most, "size": size}
-        print(json.dumps({**counts, "space": rows}))
-        return
-    print_table(("setting", "range", "only when"), list(space.describe()))
-    study = config.study
-    seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
-    if study.leaders:
-        seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
-    pruned = config.study.scheduler != "none"
-    print(
-        f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} epochs"
-        f"{f', pruned from epoch {config.study.grace_epochs} on' if pruned else ''}; "
-        f"the space has {size or 'no end of'} configurations"
-    )
-    print(describe_study_cost(config, space.planned_runs()))
+    if not as_json:
+        study = config.study
+        print_table(("setting", "range", "only when"), list(space.describe()))
+        seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
+        if study.leaders:
+            seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
+        pruned = study.scheduler != "none"
+        print(
+            f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} "
+            f"epochs{f', pruned from epoch {study.grace_epochs} on' if pruned else ''}; "
+            f"the space has {size or 'no end of'} configurations",
+            flush=True,
+        )
+    cost = None
+    try:
+        if config.scale.address is None:
+            check_fits(config.scale, [local_resources()])
+        cost = run_cost(config)
+    finally:
+        if as_json:
+            names = ("setting", "range", "when")
+            rows = [dict(zip(names, row, strict=True)) for row in space.describe()]
+            counts = {"trials": trials, "seeds": config.study.seeds, "most_epochs": most}
+            content = {**counts, "size": size, "space": rows, "cost_of_a_run": cost and vars(cost)}
+            print(json.dumps(content))
+    if not as_json:
+        print(describe_study_cost(cost, runs))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:
     """What a run came to, where it is, and what to do next."""
     s = result.summary
+    if result.was_finished:
+        say(f"nothing was left to do: all {s.epochs} epochs are there")
     if as_json:
         print(json.dumps({"path": str(result.path), **vars(s)}))
         return
@@ -138,7 +177,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
     """The trials on screen, as JSON, or in a CSV or Parquet file."""
     if to is not None:
         write_frame(trials, to)
-        print(to)
+        print(json.dumps({"trials": str(to)}) if as_json else to)
     elif as_json:
         print(trials.to_json(orient="records", date_format="iso"))
     else:
@@ -207,8 +246,6 @@ def write_frame(frame: pd.DataFrame, to: Path) -> None:
     """Write a CSV or Parquet file, whole."""
     from famus_ray.files import replaced
 
-    if to.suffix not in (".csv", ".parquet"):
-        raise UserError(f"--to {to}: must end in .csv or .parquet")
     with replaced(to) as temporary:
         if to.suffix == ".csv":
             frame.to_csv(temporary, index=False)

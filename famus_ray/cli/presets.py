@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, group
+from famus_ray.cli.options import AsJson, check_target, group
 from famus_ray.errors import UserError
 
 __all__ = ["presets_app"]
@@ -43,6 +43,7 @@ def presets_copy(
 
     source = preset_path(name)
     target = to or Path(f"{name}.yaml")
+    check_target(target, ".yaml", ".yml")
     if target.exists():
         raise UserError(f"{target}: there already; choose another name")
     schema = source.with_name("schema.json")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import json
 from typing import Annotated
 
 import typer
@@ -39,8 +38,11 @@ def train(
 
     more = [*(overrides or [])]
     more += [] if workers is None else [f"scale.workers={workers}"]
-    named = {} if name is None else {"run": {"name": name}}
-    resolved = resolve(preset, more, named, values_from="--name")
+    more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
+    resolved = resolve(preset, more)
+    from famus_ray.run_folder import new_run_path
+
+    path = new_run_path(resolved.config, resume=resume)
     if dry_run:
         from famus_ray.cli.output import show_config
 
@@ -49,13 +51,9 @@ def train(
     from famus_ray.api import run_config
     from famus_ray.cli.output import interruptible, show_run
     from famus_ray.progress import EpochProgress
-    from famus_ray.run_folder import new_run_path
 
-    path = new_run_path(resolved.config, resume=resume)
     progress = EpochProgress(path.name, resolved.config.schedule.epochs)
-    again = ["famus-ray", *sys.argv[1:], *([] if named else ["--name", path.name])]
-    again += [] if resume else ["--resume"]
-    with interruptible(f"go on with: {shlex.join(again)}"), progress:
+    with interruptible(path), progress:
         result = run_config(
             resolved.config,
             path,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, DryRun, Name, Overrides
+from famus_ray.cli.options import AsJson, DryRun, Name, Overrides, check_target
 
 if TYPE_CHECKING:
     from famus_ray.study_progress import StudyProgress
@@ -32,36 +32,36 @@ def tune(
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
     more += [] if concurrent is None else [f"study.concurrent={concurrent}"]
-    more += [] if name is None else [f"run.name={json.dumps(name)}"]
+    more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
     loaded = load_space(space, tuple(more))
     check_study(loaded.base.config)
+    from famus_ray.scale.study import new_study_path, run_study
+
+    path = new_study_path(loaded)
     if dry_run:
         from famus_ray.cli.output import show_space
 
         show_space(loaded, as_json)
         return
     from famus_ray.cli.output import interruptible, show_study
-    from famus_ray.scale.study import new_study_path, run_study
     from famus_ray.study_progress import StudyProgress
 
-    path = new_study_path(loaded)
     progress = StudyProgress(loaded.base.config, loaded.planned_runs())
-    with interruptible(f"go on with: famus-ray resume {path}"), progress:
+    with interruptible(path), progress:
         run_study(loaded, path, progress.on_trial)
     show_study(path, as_json)
 
 
 def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Finish a run or study that was interrupted, however it was."""
-    from famus_ray.cli.output import interruptible, show_run, show_study
-    from famus_ray.reading.folders import find_folder
+    from famus_ray.cli.output import interruptible, say, show_run, show_study
+    from famus_ray.reading.folders import find_folder, is_study, load_config
 
     path, more = find_folder(name), tuple(overrides or ())
-    again = interruptible(f"go on with: famus-ray resume {path}")
-    if not (path / "space.yaml").is_file():
+    again = interruptible(path)
+    if not is_study(path):
         from famus_ray.api import resume_run
         from famus_ray.progress import EpochProgress
-        from famus_ray.reading.folders import load_config
 
         progress = EpochProgress(path.name, load_config(path)["schedule"]["epochs"])
         with again, progress:
@@ -71,7 +71,9 @@ def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> 
     from famus_ray.scale.study import resume_study
 
     with again, _progress_of(path, more) as bar:
-        resume_study(path, more, bar.on_trial)
+        left = resume_study(path, more, bar.on_trial)
+    if not left:
+        say("nothing was left to do: all trials have ended")
     show_study(path, as_json)
 
 
@@ -86,8 +88,7 @@ def extend(
     from famus_ray.scale.study import extend_study
 
     path = find_folder(name)
-    again = interruptible(f"go on with: famus-ray resume {path}")
-    with again, _progress_of(path, trials=trials) as bar:
+    with interruptible(path), _progress_of(path, trials=trials) as bar:
         extend_study(path, trials, bar.on_trial)
     show_study(path, as_json)
 
@@ -101,6 +102,8 @@ def trials(
     as_json: AsJson = False,
 ) -> None:
     """The table of a study's trials, the best first."""
+    if to is not None:
+        check_target(to, ".csv", ".parquet")
     from famus_ray.cli.output import show_trials
     from famus_ray.reading.folders import load_trials
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,12 +16,13 @@ from pydantic import BaseModel, ValidationError
 
 from famus_ray.config.contradictions import contradictions
 from famus_ray.config.schema import Config
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, did_you_mean, near, suggestion
 
 __all__ = [
     "MAIN_FIELD",
     "Resolved",
     "field_names",
+    "key_hint",
     "load_yaml",
     "preset_names",
     "preset_path",
@@ -62,7 +63,7 @@ def preset_path(name: str) -> Path:
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
     what = "file not found" if path.suffix in (".yaml", ".yml") else "unknown preset"
-    hint = _did_you_mean(name, preset_names()) or f"; there are {', '.join(preset_names())}"
+    hint = did_you_mean(name, preset_names()) or f"; there are {', '.join(preset_names())}"
     raise UserError(f"{name}: {what}{hint}")
 
 
@@ -98,7 +99,7 @@ def resolve(
             if key in sources:
                 merged[key], sources[key] = value, source
             else:
-                problems.append((source, f"{key}: unknown key{_key_hint(key)}"))
+                problems.append((source, f"{key}: unknown key{key_hint(key)}"))
     config, invalid = _validate(merged, sources)
     problems += [(sources.get(key, "config"), message) for key, message in invalid]
     if problems or config is None:
@@ -141,7 +142,7 @@ def field_names() -> tuple[str, ...]:
 
 def _parse_override(item: str) -> dict[str, Any]:
     if "=" not in item or item.startswith("="):
-        hint = "" if item in field_names() else _did_you_mean(item, field_names())
+        hint = "" if item in field_names() else key_hint(item)
         raise UserError(f"command line: {item!r}: expected key=value{hint}")
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
@@ -175,24 +176,42 @@ def _validate(
     return config, list(contradictions(config, sources))
 
 
+_MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write settings
+    "greater_than": "must be > {gt}",
+    "greater_than_equal": "must be >= {ge}",
+    "less_than": "must be < {lt}",
+    "less_than_equal": "must be <= {le}",
+    "literal_error": "must be {expected}",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "tuple_type": "must be a list in brackets",
+}
+
+
 def _describe(details: Any) -> tuple[str, str]:
-    key = ".".join(str(part) for part in details["loc"][:2])
-    limits = {
-        "greater_than": "must be > {gt}",
-        "greater_than_equal": "must be >= {ge}",
-        "less_than": "must be < {lt}",
-        "less_than_equal": "must be <= {le}",
-        "literal_error": "must be {expected}",
-        "int_parsing": "must be a whole number",
-        "int_from_float": "must be a whole number",
-        "float_parsing": "must be a number",
-    }
+    section, name = (str(part) for part in details["loc"][:2])
+    key, value = f"{section}.{name}", details["input"]
     context = details.get("ctx", {})
-    message = limits.get(details["type"], details["msg"].removeprefix("Value error, "))
-    hint = ""
+    message = _MESSAGES.get(details["type"], details["msg"].removeprefix("Value error, "))
+    message = message.format(**context)
     if details["type"] == "literal_error":
-        hint = _did_you_mean(str(details["input"]), str(context["expected"]).split("'")[1::2])
-    return key, f"{key} = {details['input']}: {message.format(**context)}{hint}"
+        message += did_you_mean(str(value), str(context["expected"]).split("'")[1::2])
+    elif message.endswith("number") and (usual := _default(section, name)) is not None:
+        message += f", such as {usual}"
+    shown = json.dumps(value) if value is None or isinstance(value, bool) else value
+    return key, f"{key} = {shown}: {message}"
+
+
+def _default(section: str, name: str) -> Any:
+    return getattr(getattr(Config(), section), name)
 
 
 def _report(problems: Sequence[tuple[str, str]]) -> str:
@@ -204,27 +223,20 @@ def _report(problems: Sequence[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def _key_hint(key: str) -> str:
+def key_hint(key: str) -> str:
+    """The end of a message about a setting that there is not: the ones that may be meant."""
     section, _, name = key.partition(".")
-    if section in Config.model_fields and not name:
-        return f": it is a section; set one of its keys, such as {_keys_of(section)[0]}"
     if section in Config.model_fields:
-        inside = [n.partition(".")[2] for n in _keys_of(section)]
-        if hint := _did_you_mean(name, inside):
-            return hint
-        return f"; {section} has {', '.join(inside)}"
-    if hint := _did_you_mean(key, [*field_names(), *Config.model_fields]):
-        return hint
-    by_last_word = [n for n in field_names() if n.partition(".")[2] == (name or section)]
-    if by_last_word:
-        return f", did you mean '{by_last_word[0]}'?"
-    return f"; sections are {', '.join(Config.model_fields)}"
-
-
-def _keys_of(section: str) -> list[str]:
-    return [name for name in field_names() if name.startswith(f"{section}.")]
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean '{close[0]}'?" if close else ""
+        inside = [n.partition(".")[2] for n in field_names() if n.startswith(f"{section}.")]
+        if not name:
+            return f": it is a section; set one of its keys, such as {section}.{inside[0]}"
+        close = [f"{section}.{n}" for n in near(name, inside)]
+        return suggestion(close) or f"; {section} has {', '.join(inside)}"
+    by_last_word: dict[str, list[str]] = {}
+    for known in field_names():
+        by_last_word.setdefault(known.partition(".")[2], []).append(known)
+    last = name or section
+    meant = [] if name else by_last_word.get(last, [])
+    meant = meant or near(key, [*field_names(), *Config.model_fields]) or by_last_word.get(last, [])
+    meant = meant or [known for word in near(last, by_last_word) for known in by_last_word[word]]
+    return suggestion(meant) or f"; sections are {', '.join(Config.model_fields)}"

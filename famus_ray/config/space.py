@@ -15,7 +15,6 @@ points: [{meta.lr: 1.0e-3}]
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,7 @@ from famus_ray.config.ranges import (
 from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
 from famus_ray.config.space_checks import grid_problems, range_problems, space_problems
 from famus_ray.config.space_order import dependencies_first
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -166,8 +165,7 @@ def space_path(name: str) -> Path:
         return _folder() / f"{name}.yaml"
     if Path(name).is_file():
         return Path(name)
-    close = difflib.get_close_matches(name, space_names(), n=1)
-    hint = f", did you mean '{close[0]}'?" if close else f"; there are {', '.join(space_names())}"
+    hint = did_you_mean(name, space_names()) or f"; there are {', '.join(space_names())}"
     raise UserError(f"{name}: no such search space{hint}")
 
 

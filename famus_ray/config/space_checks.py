@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from famus_ray.config.constraints import read_constraint
 from famus_ray.config.ranges import Derived, FloatRange, Range, listed
-from famus_ray.config.resolve import Resolved, field_names, resolve
+from famus_ray.config.resolve import Resolved, field_names, key_hint, resolve
 from famus_ray.config.schema import Config
 from famus_ray.config.space_order import dependencies_first, in_a_circle
 from famus_ray.errors import UserError
@@ -68,15 +67,15 @@ def space_problems(
     found = []
     for name in named:
         if name not in field_names():
-            found.append(f"{name}: not a setting{_did_you_mean(name)}")
+            found.append(f"{name}: not a setting{key_hint(name)}")
         elif name.startswith(_FIXED) and name not in _NOT_FIXED:
             found.append(f"{name}: is the same for all trials of a study; put it under settings")
     for name, entry in entries.items():
         if isinstance(entry, Derived) and entry.of not in field_names():
-            found.append(f"{name}.of: {entry.of} is not a setting{_did_you_mean(entry.of)}")
+            found.append(f"{name}.of: {entry.of} is not a setting{key_hint(entry.of)}")
         for key in entry.when:
             if key not in field_names():
-                found.append(f"{name}.when: {key} is not a setting{_did_you_mean(key)}")
+                found.append(f"{name}.when: {key} is not a setting{key_hint(key)}")
             elif key in entries and not any(map(entries[key].contains, listed(entry.when[key]))):
                 found.append(f"{name}.when: {key} is never {entry.when[key]}")
     if entries and not dependencies_first(entries):
@@ -115,9 +114,3 @@ def range_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
             except UserError as error:
                 found.append(str(error).removeprefix("arguments: "))
     return found
-
-
-def _did_you_mean(name: str) -> str:
-    same_last_word = [n for n in field_names() if n.endswith(f".{name.rpartition('.')[2]}")]
-    close = same_last_word or difflib.get_close_matches(name, field_names(), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""

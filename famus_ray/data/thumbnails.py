@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from famus_ray.config.resolve import resolve
 from famus_ray.data.batches import look_up
 from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import UserError
+from famus_ray.reading.folders import load_manifest
 
 __all__ = ["thumbnails"]
 
@@ -29,8 +29,7 @@ def thumbnails(run: Path, ids: Sequence[int]) -> dict[int, bytes]:
     config = resolve(run / "config.yaml").config
     on_disk = config.data.model_copy(update={"storage": "disk"})  # read no more than is shown
     data = load_dataset(on_disk, config.noise, config.run.seed)
-    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    if data.fingerprint != manifest["data"]["fingerprint"]:
+    if data.fingerprint != load_manifest(run)["data"]["fingerprint"]:
         raise UserError(f"{config.data.root}: not the data that {run} was trained on")
     place_of = dict(zip(data.train.ids.tolist(), range(len(data.train)), strict=True))
     places = torch.tensor([place_of[i] for i in ids], dtype=torch.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import ModelConfig
-from famus_ray.errors import UserError, first_line
+from famus_ray.errors import UserError, first_line, near, suggestion
 from famus_ray.models.cosine import CosineClassifier
 from famus_ray.models.preact_resnet import PreActResNet
 from famus_ray.models.resnet import ResNet
@@ -56,10 +55,15 @@ def _build(model: ModelConfig, classes: int, channels: int) -> nn.Module:
         if model.classifier == "cosine":
             built.linear = CosineClassifier(widths[-1], classes, model.logit_scale)
         return built
+    create = _of_library(model.name)
     for name in ("widths", "norm", "classifier"):
-        if getattr(model, name) != getattr(ModelConfig(), name):
-            raise UserError(f"model.{name}: only for {', '.join(_OWN)}, not {model.name}")
-    return _from_library(model.name, classes, channels)
+        value, default = getattr(model, name), getattr(ModelConfig(), name)
+        if value != default:
+            raise UserError(
+                f"model.{name} = {value}: only for {', '.join(_OWN)}, not {model.name}; "
+                f"set model.{name}={'null' if default is None else default}"
+            )
+    return create(classes, channels)
 
 
 def _small(name: str) -> tuple[Small, tuple[int, ...], tuple[int, ...]] | None:
@@ -75,25 +79,29 @@ def _small(name: str) -> tuple[Small, tuple[int, ...], tuple[int, ...]] | None:
     return WideResNet, blocks, (first, 2 * first, 4 * first)
 
 
-def _from_library(name: str, classes: int, channels: int) -> nn.Module:
+def _of_library(name: str) -> Callable[[int, int], nn.Module]:
+    """What makes a network of timm or torchvision for so many classes and channels."""
     import timm
     import torchvision
 
     library, _, plain = name.rpartition("/")
-    in_timm = timm.is_model(plain) and library in ("", "timm")
     in_torchvision = plain in torchvision.models.list_models(module=torchvision.models)
-    if in_timm:
-        network: nn.Module = timm.create_model(plain, num_classes=classes, in_chans=channels)
-        return network
-    if in_torchvision and library in ("", "torchvision"):
+    if timm.is_model(plain) and library in ("", "timm"):
+        return lambda classes, channels: timm.create_model(
+            plain, num_classes=classes, in_chans=channels
+        )
+    if not in_torchvision or library not in ("", "torchvision"):
+        known = {*_OWN, *timm.list_models(), *torchvision.models.list_models()}
+        hint = suggestion(near(plain, known, most=3))
+        raise UserError(f"model.name = {name}: not here, in timm or in torchvision{hint}")
+
+    def create(classes: int, channels: int) -> nn.Module:
         if channels != 3:
             raise UserError(f"model.name = {name}: takes 3 channels, the images have {channels}")
-        network = torchvision.models.get_model(plain, weights=None, num_classes=classes)
+        network: nn.Module = torchvision.models.get_model(plain, weights=None, num_classes=classes)
         return network
-    known = {*_OWN, *timm.list_models(), *torchvision.models.list_models()}
-    close = difflib.get_close_matches(plain, sorted(known), n=3)
-    hint = f", did you mean {' or '.join(close)}?" if close else ""
-    raise UserError(f"model.name = {name}: not here, in timm or in torchvision{hint}")
+
+    return create
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,23 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, first_line
 from famus_ray.ledger import is_held, trials_table
 from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table
 
 __all__ = [
     "RunSummary",
     "find_folder",
+    "is_study",
     "load_config",
     "load_curves",
+    "load_manifest",
     "load_samples",
     "load_trials",
     "summarise",
 ]
+
+_OF_STUDIES = ("space.yaml", "ledger.jsonl", "trials.parquet")
 
 
 @dataclass(frozen=True)
@@ -58,17 +63,47 @@ def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
     raise UserError(f"{name}: no such run or study{hint}")
 
 
+def is_study(folder: str | Path) -> bool:
+    """Whether it holds a study: a run has none of its files."""
+    path = find_folder(folder)
+    return any((path / name).is_file() for name in _OF_STUDIES)
+
+
 def load_config(folder: str | Path) -> dict[str, Any]:
     """The settings of a run or study, by section and key.
 
     Raises:
-        UserError: neither.
+        UserError: neither, or a damaged file.
     """
     path = find_folder(folder) / "config.yaml"
     if not path.is_file():
         raise UserError(f"{path.parent}: neither a run nor a study: it has no config.yaml")
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: damaged ({first_line(error)})") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: damaged (no settings in it)")
     return config
+
+
+def load_manifest(folder: str | Path) -> dict[str, Any]:
+    """What a run or study was made with: versions, seeds, hardware, data (`manifest.json`).
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = find_folder(folder) / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path.parent}: has no manifest.json, which every run and study begins with; was the "
+            "folder copied whole?"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({first_line(error)})") from error
+    return manifest
 
 
 def load_trials(study: str | Path) -> pd.DataFrame:
@@ -89,8 +124,10 @@ def load_trials(study: str | Path) -> pd.DataFrame:
         if "replicates" not in frame:
             frame.insert(2, "replicates", pd.Series(pd.NA, index=frame.index, dtype="Int64"))
         return frame
-    is_run = (folder / "curves.parquet").is_file()
-    raise UserError(f"{folder}: {'a run, not a study' if is_run else 'not a study'}")
+    if is_study(folder):
+        raise UserError(f"{folder}: a study whose ledger.jsonl, which holds its trials, is gone")
+    load_config(folder)  # the UserError of a folder that is neither
+    raise UserError(f"{folder}: a run, not a study, so it has no trials")
 
 
 def load_curves(folder: str | Path) -> pd.DataFrame:
@@ -105,6 +142,9 @@ def load_curves(folder: str | Path) -> pd.DataFrame:
     path = find_folder(folder)
     if (path / "curves.parquet").is_file():
         return _curves(path / "curves.parquet", path.name, None)
+    if not is_study(path):
+        load_config(path)  # the UserError of a folder that is neither
+        raise UserError(f"{path}: has not finished an epoch yet; it has no curves.parquet")
     frames = []
     for trial, trial_id in load_trials(path)[["trial", "trial_id"]].itertuples(index=False):
         own = path / "trials" / str(trial_id)

@@ -15,20 +15,23 @@ __all__ = ["write_labels_page"]
 
 
 def write_labels_page(
-    path: Path, title: str, ranked: pd.DataFrame, pictures: Mapping[int, bytes], note: str = ""
+    path: Path,
+    title: str,
+    ranked: pd.DataFrame,
+    top: int,
+    pictures: Mapping[int, bytes],
+    note: str = "",
 ) -> None:
-    """Write the first examples of a ranking with their pictures.
+    """Write the `top` first examples of a ranking with their pictures.
 
     Args:
         ranked: as `labels.rank_labels` gives it.
-        pictures: PNG files by example id; the page shows the examples that have one, or the
-            first 200 without pictures where there are none.
+        pictures: PNG files by example id, of those that have one.
         note: why there are no pictures.
     """
-    shown = ranked[ranked["id"].isin(list(pictures))] if pictures else ranked.head(200)
     rows = [
         {**row, "picture": base64.b64encode(pictures.get(row["id"], b"")).decode()}
-        for row in shown.to_dict("records")
+        for row in ranked.head(top).to_dict("records")
     ]
     environment = Environment(
         loader=PackageLoader("famus_ray.reading", "templates"),

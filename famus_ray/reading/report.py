@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ from famus_ray.reading import figures
 from famus_ray.reading.diagnosis_figures import diagnosis_figures
 from famus_ray.reading.folders import (
     find_folder,
+    is_study,
     load_config,
     load_curves,
+    load_manifest,
     load_samples,
     load_trials,
     summarise,
@@ -38,14 +39,14 @@ def write_report(folder: str | Path) -> Path:
         UserError: not such a folder, or nothing in it to report yet.
     """
     path = find_folder(folder)
-    content = _study(path) if (path / "ledger.jsonl").is_file() else _run(path)
+    content = _study(path) if is_study(path) else _run(path)
     environment = Environment(
         loader=PackageLoader("famus_ray.reading", "templates"),
         autoescape=select_autoescape(["html.j2"]),
     )
     page = environment.get_template("report.html.j2").render(
         name=path.name,
-        manifest=json.loads((path / "manifest.json").read_text(encoding="utf-8")),
+        manifest=load_manifest(path),
         config=load_config(path),
         config_text=(path / "config.yaml").read_text(encoding="utf-8"),
         plotly=Markup(_plotly_source()),  # noqa: S704 - plotly's own script

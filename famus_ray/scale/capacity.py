@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ray
 
@@ -12,6 +12,8 @@ from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import UserError
 
 __all__ = ["Capacity", "check_fits", "runs_at_once"]
+
+Nodes = Sequence[Mapping[str, float]]  # of each node what it has, by Ray's names
 
 _LOOK_EVERY = 2.0  # seconds
 
@@ -39,21 +41,23 @@ class Capacity:
         return min(self._fits, self._wanted or self._fits)
 
 
-def runs_at_once(scale: ScaleConfig) -> int:
-    """How many runs of `scale` the nodes of the cluster hold, each worker on one node."""
+def runs_at_once(scale: ScaleConfig, nodes: Nodes | None = None) -> int:
+    """How many runs of `scale` the nodes hold, those of the cluster when left out, each worker on
+    one node."""
     needs = _needs(scale)
     workers = sum(
         min(math.floor(node.get(name, 0.0) / need) for name, need in needs.items())
-        for node in _nodes()
+        for node in (_nodes() if nodes is None else nodes)
     )
     return workers // scale.workers
 
 
-def check_fits(scale: ScaleConfig) -> None:
-    """Raise a UserError with the arithmetic if the cluster cannot hold even one run."""
-    if runs_at_once(scale) or scale.autoscaling:
+def check_fits(scale: ScaleConfig, nodes: Nodes | None = None) -> None:
+    """Raise a UserError with the arithmetic if the nodes, those of the cluster when left out,
+    cannot hold even one run."""
+    nodes = _nodes() if nodes is None else nodes
+    if runs_at_once(scale, nodes) or scale.autoscaling:
         return
-    nodes = _nodes()
     hint = "; or scale.autoscaling=true if it adds nodes when asked" if scale.address else ""
     for name, each in _needs(scale).items():
         key = f"scale.{name.lower()}s_per_worker"
@@ -79,5 +83,5 @@ def _needs(scale: ScaleConfig) -> dict[str, float]:
     return {name: need for name, need in both.items() if need}
 
 
-def _nodes() -> list[Mapping[str, float]]:
+def _nodes() -> Nodes:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -19,6 +19,7 @@ __all__ = [
     "available_cpus",
     "cluster",
     "ctrl_c",
+    "local_resources",
     "on_devices",
     "ray_log",
 ]
@@ -37,6 +38,13 @@ QUIET = {
 def available_cpus() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def local_resources() -> dict[str, float]:
+    """What a local Ray of this process would have, by Ray's names."""
+    import torch
+
+    return {"CPU": float(available_cpus()), "GPU": float(torch.cuda.device_count())}
 
 
 @contextmanager

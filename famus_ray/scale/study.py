@@ -62,8 +62,9 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
 
 def resume_study(
     path: Path, overrides: tuple[str, ...] = (), on_trial: OnTrial = lambda news: None
-) -> None:
-    """Finish what was begun in the folder `path`, from its ledger alone.
+) -> int:
+    """How many trials were left to run, when they have run: finishes what was begun in the
+    folder `path`, from its ledger alone.
 
     Trials that have ended stay as they are; those under way go on from their checkpoints;
     those that failed because their process or node was lost begin again.
@@ -81,11 +82,13 @@ def resume_study(
     if any(path.glob("trials/*")) and not (path / "ledger.jsonl").is_file():
         raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
     with holding(path / "ledger.jsonl"):
-        if not Search(space, path / "ledger.jsonl").left:
-            return
+        left = Search(space, path / "ledger.jsonl").left
+        if not left:
+            return 0
         with cluster(config.scale):
             check_fits(config.scale)
             _run(space, path, on_trial)
+    return left
 
 
 def extend_study(path: Path, trials: int, on_trial: OnTrial = lambda news: None) -> None:

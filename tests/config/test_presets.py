@@ -124,14 +124,16 @@ def test_the_gated_layers_are_in_the_network(name):
 
 
 @pytest.mark.parametrize("name", ["cnwl-red-20", "webvision"])
-def test_a_dry_run_needs_no_data(name, monkeypatch, capsys):
+def test_a_dry_run_without_the_data_shows_settings_and_what_is_missing(
+    name, monkeypatch, capsys
+):
     monkeypatch.setattr(sys, "argv", ["famus-ray", "train", name, "--dry-run"])
     with pytest.raises(SystemExit) as ended:
         main()
-    out = capsys.readouterr().out
-    assert ended.value.code == 0
+    out, error = capsys.readouterr()
+    assert ended.value.code == 2
     assert re.search(rf"  lr: 0.02 +# {name}\n", out)
-    assert "# cost: unknown: data.root: " in out
+    assert error.startswith("famus-ray: data.root: ")
 
 
 @pytest.fixture(scope="module")

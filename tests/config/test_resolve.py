@@ -1,5 +1,7 @@
 """Settings from presets, files and the command line, and what is said of mistakes in them."""
 
+import contextlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 
 from famus_ray import UserError
 from famus_ray.config import Config, preset_names, resolve
+from famus_ray.config.resolve import field_names
 from famus_ray.run_folder import config_text
 
 
@@ -28,12 +31,14 @@ def test_every_shipped_preset_resolves(name):
 @pytest.mark.parametrize(
     ("override", "hint"),
     [
-        ("meta.lrr=1", "'lr'"),
+        ("meta.lrr=1", "'meta.lr'"),
         ("mtea.lr=1", "'meta.lr'"),
         ("epochs=3", "'schedule.epochs'"),
+        ("lr=3", "'meta.lr' or 'optimiser.lr'"),
+        ("lrr=3", "'meta.lr' or 'optimiser.lr'"),
         ("optimizer.momentum=0.5", "'optimiser.momentum'"),
         ("optimizer.lr=0.1", "'optimiser.lr'"),
-        ("run.sede=1", "'seed'"),
+        ("run.sede=1", "'run.seed'"),
     ],
 )
 def test_unknown_key_suggests_the_likely_one(override, hint):
@@ -142,9 +147,23 @@ def test_truth_values_are_no_numbers(override):
     assert "must be a number, not true or false" in refusal(None, [override])
 
 
-@pytest.mark.parametrize("override", ["meta.lr=.nan", "meta.lr=.inf", "meta.lr=", "meta.lr=fast"])
-def test_no_number_is_refused_as_a_learning_rate(override):
-    assert refusal(None, [override]).startswith("command line: meta.lr = ")
+@pytest.mark.parametrize("word", ["nan", ".nan", ".inf", "null", "fast", "[1]"])
+def test_no_number_is_refused_as_a_learning_rate(word):
+    assert re.fullmatch(
+        r"command line: meta\.lr = \S+: must be a (finite )?number, such as 0\.001",
+        refusal(None, [f"meta.lr={word}"]),
+    )
+
+
+@pytest.mark.parametrize("word", ["nan", "''", "[]", "[x]", "{a: 1}", "null", "-1", "1.5", "false"])
+def test_no_message_is_the_librarys_own(word):
+    for key in field_names():
+        with contextlib.suppress(UserError):
+            resolve(None, [f"{key}={word}"])
+            continue
+        message = refusal(None, [f"{key}={word}"])
+        assert message.startswith(f"command line: {key} = ")
+        assert "Input" not in message
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,11 @@ def test_widths_set_the_channels_of_each_stage():
 @pytest.mark.parametrize(
     ("settings", "found"),
     [
-        ({"name": "resnt18"}, r"model.name = resnt18: .*did you mean resnet18"),
-        ({"name": "preact_resnet81"}, r"did you mean preact_resnet8"),
+        ({"name": "resnt18"}, r"model.name = resnt18: .*did you mean 'resnet18'"),
+        ({"name": "preact_resnet81"}, r"did you mean 'preact_resnet8'"),
         ({"name": "torchvision/resnet18"}, r"takes 3 channels, the images have 1"),
-        ({"name": "resnet18", "norm": "group"}, r"model.norm: only for preact_resnet18"),
-        ({"name": "wrn27_10"}, r"did you mean wrn28_10"),
+        ({"name": "resnet18", "norm": "group"}, r"model.norm = group: only for preact_resnet18"),
+        ({"name": "wrn27_10"}, r"did you mean 'wrn28_10'"),
         ({"widths": (8, 8)}, r"model.widths = \[8, 8\]: preact_resnet8 has 3 stages"),
         ({"weights": "/nowhere.pt"}, r"model.weights = /nowhere.pt: no such file"),
     ],

@@ -117,8 +117,15 @@ def test_labels_on_screen_and_in_files(run, command, tmp_path):
         assert command(run, "--to", tmp_path / name)[0] == 0
         pd.testing.assert_frame_equal(read(tmp_path / name), expected)
     assert json.loads(command(run, "--json")[1])[0]["id"] == expected["id"][0]
-    code, _, error = command(run, "--to", tmp_path / "a.txt")
-    assert (code, "must end in .csv" in error) == (2, True)
+
+
+def test_top_is_as_many_labels_wherever_they_go(run, command, tmp_path):
+    first = fr.load_labels(run).head(3)
+    assert [row["id"] for row in json.loads(command(run, "--json", "--top", 3)[1])] == [
+        *first["id"]
+    ]
+    assert command(run, "--to", tmp_path / "a.csv", "--top", 3)[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a.csv"), first)
 
 
 def test_the_page_shows_the_most_suspicious_images_and_loads_nothing(run, command, tmp_path):

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 import famus_ray
+from famus_ray import UserError
 from famus_ray.ledger import append_event
 from famus_ray.reading.report import write_report
 
@@ -159,3 +160,13 @@ def test_reading_needs_neither_torch_nor_ray(module):
     code = f"import sys, {module}; print({{'torch', 'ray'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_report_needs_the_manifest(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match=r"manifest\.json: damaged"):
+        write_report(copy)
+    (copy / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"has no manifest\.json, which every run"):
+        write_report(copy)

@@ -1,0 +1,64 @@
+"""A mistake ends with one clear line and exit code 2, and nothing is written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from famus_ray.ledger import append_event
+
+MISTAKES = {
+    "train digits meta.lrr=1": "meta.lrr: unknown key, did you mean 'meta.lr'?",
+    "train digits lr=1": "lr: unknown key, did you mean 'meta.lr' or 'optimiser.lr'?",
+    "train digits noise.rate=2": "noise.rate = 2: must be <= 1",
+    "train digits noise.rate": "expected key=value",
+    "train digist": "did you mean 'digits'?",
+    "tune famsu": "did you mean 'famus'?",
+    "tune famus study.trials=0": "study.trials = 0: must be >= 1",
+    "tune famus --name study": "study: there already; `famus-ray resume` or `extend` it",
+    "tune famus --name study --dry-run": "study: there already",
+    "trials nope": "nope: no such run or study",
+    "trials study --to x.txt": "x.txt: must end in .csv or .parquet",
+    "trials study --to none/x.csv": "none/x.csv: there is no folder none; make it first",
+    "trials other": "other: neither a run nor a study: it has no config.yaml",
+    "labels run --to x.xlsx": "x.xlsx: must end in .csv, .parquet or .html",
+    "labels run --to none/x.html": "none/x.html: there is no folder none; make it first",
+    "labels run --compare --to x.csv": "--compare: measures the ranking and writes no file",
+    "labels run": "samples.parquet: no such file",
+    "report nope": "nope: no such run or study",
+    "report other": "other: neither a run nor a study: it has no config.yaml",
+    "report run": "run: has not finished an epoch yet",
+    "resume other": "other: neither a run nor a study: it has no config.yaml",
+    "extend run --trials 3": "run: a run, not a study, so it has no trials",
+    "presets show digist": "did you mean 'digits'?",
+    "presets copy digits there.yaml": "there.yaml: there already",
+    "presets copy digits mine": "mine: must end in .yaml or .yml",
+    "presets copy digits none/mine.yaml": "there is no folder none; make it first",
+    "spaces show famsu": "did you mean 'famus'?",
+}
+
+
+@pytest.mark.parametrize(("command", "found"), MISTAKES.items(), ids=MISTAKES)
+def test_a_mistake(refused, tmp_path, command, found):
+    (tmp_path / "there.yaml").write_text("mine")
+    for folder in ("runs/study", "runs/run", "runs/other"):
+        (tmp_path / folder).mkdir(parents=True)
+    append_event(tmp_path / "runs" / "study" / "ledger.jsonl", "started", "a", params={})
+    (tmp_path / "runs" / "run" / "config.yaml").write_text("method: {name: ce}\n")
+    assert refused(command, found) == ""
+    assert (tmp_path / "there.yaml").read_text() == "mine"
+
+
+def test_the_installed_program_does_the_same(tmp_path):
+    program = Path(sys.executable).with_name("famus-ray")
+    done = subprocess.run(
+        [str(program), "trials", "nope"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "famus-ray: nope: no such run or study\n"
+
+
+def test_a_wrong_option_ends_with_code_2(here, tmp_path):
+    assert here("train", "digits", "--workers", "0")[0] == 2
+    assert list(tmp_path.iterdir()) == []

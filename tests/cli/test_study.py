@@ -1,0 +1,52 @@
+"""`famus-ray tune --dry-run` and `trials`; studies that run are in tests/scale."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from famus_ray.ledger import append_event
+
+
+def test_a_dry_run_of_a_study_shows_the_space_and_writes_nothing(here, tmp_path):
+    _, stdout, _ = here("tune", "famus", "--trials", "7", "schedule.epochs=10", "--dry-run")
+    assert "meta.gate_lr" in stdout
+    assert "7 trials of at most 10 epochs: at most 70 epochs" in stdout
+    assert "cost: 7 runs" in stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_a_study_refuses_what_the_study_refuses(refused):
+    stdout = refused("tune famus --dry-run run.batch_size=5000", "run.batch_size = 5000: more than")
+    assert "meta.gate_lr" in stdout  # the space is shown all the same
+    refused("tune famus --dry-run scale.cpus_per_worker=640", "1 workers x 640 CPU need 640 CPUs")
+    stdout = refused("tune famus --dry-run --json run.batch_size=5000", "more than")
+    assert json.loads(stdout)["cost_of_a_run"] is None
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of two trials, the second the better one."""
+    ledger = tmp_path / "runs" / "s" / "ledger.jsonl"
+    ledger.parent.mkdir(parents=True)
+    for trial_id, value in (("a", 0.25), ("b", 0.5)):
+        append_event(ledger, "started", trial_id, params={"meta.lr": value})
+        append_event(ledger, "reported", trial_id, epoch=3, value=value, seconds=1.0)
+        append_event(ledger, "completed", trial_id)
+
+
+def test_trials_come_as_a_table_with_the_best_first(here, study):
+    _, stdout, _ = here("trials", "s")
+    header, *rows = [line.split() for line in stdout.splitlines()]
+    assert header == ["trial", "state", "value", "epochs", "seconds", "meta.lr"]
+    assert rows == [["1", "completed", "0.5", "3", "1", "0.5"],
+                    ["0", "completed", "0.25", "3", "1", "0.25"]]  # fmt: skip
+
+
+def test_trials_come_as_json_csv_or_parquet(here, study, tmp_path):
+    assert [row["trial"] for row in json.loads(here("trials", "s", "--json")[1])] == [1, 0]
+    assert here("trials", "s", "--to", "t.csv")[:2] == (0, "t.csv\n")
+    code, stdout, _ = here("trials", "s", "--to", "t.parquet", "--json")
+    assert (code, json.loads(stdout)) == (0, {"trials": "t.parquet"})
+    for table in (pd.read_csv(tmp_path / "t.csv"), pd.read_parquet(tmp_path / "t.parquet")):
+        assert table["value"].tolist() == [0.5, 0.25]
