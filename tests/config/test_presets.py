@@ -124,9 +124,7 @@ def test_the_gated_layers_are_in_the_network(name):
 
 
 @pytest.mark.parametrize("name", ["cnwl-red-20", "webvision"])
-def test_a_dry_run_without_the_data_shows_settings_and_what_is_missing(
-    name, monkeypatch, capsys
-):
+def test_a_dry_run_without_the_data_shows_settings_and_what_is_missing(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["famus-ray", "train", name, "--dry-run"])
     with pytest.raises(SystemExit) as ended:
         main()

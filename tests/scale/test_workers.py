@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path,
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 1
-    assert "--name cut --resume" in errors
+    assert f"go on with: famus-ray resume {tmp_path / 'cut'}" in errors
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
     assert accuracy(tmp_path / "cut") == pytest.approx(accuracy(alone), rel=1e-3)
 
