@@ -30,7 +30,7 @@ MISTAKES = {
     "report other": "other: neither a run nor a study: it has no config.yaml",
     "report run": "run: has not finished an epoch yet",
     "resume other": "other: neither a run nor a study: it has no config.yaml",
-    "extend run --trials 3": "run: a run, not a study, so it has no trials",
+    "extend run --trials 3": "run: no study to go on with: it has no space.yaml",
     "presets show digist": "did you mean 'digits'?",
     "presets copy digits there.yaml": "there.yaml: there already",
     "presets copy digits mine": "mine: must end in .yaml or .yml",
