@@ -1,82 +1,179 @@
-"""SIGKILL the driver of a study at random moments, resume it each time, and look what was lost.
+"""A study of 16 trials is killed again and again, and what was lost is counted.
 
-    python benchmarks/kill_study.py [kills] [trials]
+    python benchmarks/kill_study.py [driver] [cluster] [--kills 20]
 
-Prints one line a kill, and at the end what the ledger says: trials that ended twice, trials
-whose epochs ran again although they had ended, trials without an end, processes left behind.
+driver: SIGKILL of the driver, with a Ray of its own, at moments spread over the study, each
+    followed by a resume.
+cluster: on a cluster of two nodes that outlives the study: a trial's process, the driver
+    (SIGKILL), Ctrl-C and at last a node.
+
+Prints a line a kill and, at the end, what the ledger, the searcher and the machine say.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
+from optuna.trial import TrialState
 
+from famus_ray.config.space import saved_space
 from famus_ray.ledger import FINAL, read_events, trials_table
+from famus_ray.scale.search import Search
 
 FAMUS_RAY = Path(sys.executable).with_name("famus-ray")
+TRIALS, EPOCHS = 16, 8
 
 
-def main(kills: int = 20, trials: int = 16, seed: int = 0) -> None:
+class Study:
+    """A study on disk that is begun, cut and resumed by its command."""
+
+    def __init__(self, root: str, *more: str) -> None:
+        self.path = Path(root) / "study"
+        self.ledger = self.path / "ledger.jsonl"
+        self._settings = (
+            "tune", "quick", "--name", "study", "--trials", str(TRIALS), f"run.root={root}",
+            "run.threads=1", f"schedule.epochs={EPOCHS}", "model.widths=[4,4,8]", *more,
+        )  # fmt: skip
+
+    def run(self) -> subprocess.Popen[bytes]:
+        begun = (self.path / "space.yaml").is_file()
+        command = ("resume", str(self.path)) if begun else self._settings
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([FAMUS_RAY, *command], **quiet)
+
+    def finish(self) -> None:
+        """Resume until nothing is left to do."""
+        if self.run().wait():
+            raise SystemExit(f"resume of {self.path} failed; see {self.path}/ray.log")
+
+    def count(self, event: str) -> int:
+        return sum(e["event"] == event for e in read_events(self.ledger))
+
+    def wait_for(self, process: subprocess.Popen[bytes], event: str, count: int) -> None:
+        while process.poll() is None and self.count(event) < count:
+            time.sleep(0.02)
+
+    def report(self) -> None:
+        ends: Counter[str] = Counter()
+        epochs: Counter[tuple[str, int]] = Counter()
+        after_the_end = 0
+        for event in read_events(self.ledger):
+            if event["event"] in FINAL:
+                ends[event["trial_id"]] += 1
+            elif event.get("trial_id") in ends:
+                after_the_end += 1
+            if event["event"] == "reported":
+                epochs[event["trial_id"], event["epoch"]] += 1
+        table = trials_table(self.ledger)
+        told = Search(saved_space(self.path), self.ledger)._study.get_trials(deepcopy=False)
+        open_there = sum(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in told)
+        print(f"trials: {len(table)} of {TRIALS}, {dict(Counter(table['state']))}")
+        print(f"finished trials lost: {sum(not table['trial_id'].eq(t).any() for t in ends)}")
+        print(f"finished trials run again: {after_the_end} events after an end, ", end="")
+        print(f"{sum(n > 1 for n in ends.values())} second ends")
+        print(f"epochs reported twice: {sum(n > 1 for n in epochs.values())}")
+        print(f"orphans in the searcher: {open_there} of {len(told)}")
+        print(f"attempts: {table['attempts'].tolist()}", flush=True)
+
+
+def kill_the_driver(kills: int, seed: int = 0) -> None:
     draw = random.Random(seed)
+    most = TRIALS * EPOCHS
     with tempfile.TemporaryDirectory() as root:
-        study = Path(root) / "study"
-        begin = [
-            "tune", "quick", "--name", "study", "--trials", str(trials), f"run.root={root}",
-            "run.threads=1", "schedule.epochs=16", "study.scheduler=none",
-        ]  # fmt: skip
-        command = [FAMUS_RAY, *begin]
-        families: list[psutil.Process] = []
-        for kill in range(kills):
-            # A quarter of the kills at any moment of the start, the others while trials run.
-            awaited = "opened" if kill and draw.random() < 0.25 else "attempt"
-            before = count(study, awaited)
-            process = subprocess.Popen(
-                [*command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            while process.poll() is None and count(study, awaited) == before:
-                time.sleep(0.02)
-            time.sleep(draw.uniform(0, 6))
-            if process.poll() is None:
-                families += psutil.Process(process.pid).children(recursive=True)
+        study, families = Study(root, "study.scheduler=none"), list[psutil.Process]()
+        for kill, moment in enumerate(sorted(draw.randrange(most) for _ in range(kills)), 1):
+            process, began = study.run(), time.monotonic()
+            if study.count("reported") >= moment:  # it was passed: a moment of the start-up
+                time.sleep(draw.uniform(0, 10))
+            else:
+                study.wait_for(process, "reported", moment)
+                time.sleep(draw.uniform(0, 0.5))
+            families += family(process)
             process.kill()
             process.wait()
-            states = Counter(trials_table(study / "ledger.jsonl")["state"])
-            print(f"kill {kill + 1}: {dict(states)}", flush=True)
-            if (study / "space.yaml").is_file():
-                command = [FAMUS_RAY, "resume", study]
-        subprocess.run([FAMUS_RAY, "resume", study], check=True, stdout=subprocess.DEVNULL)
-        # Ray's agents notice within half a minute that their node is gone.
-        left_behind = len(psutil.wait_procs(families, timeout=60)[1])
-        report(study, trials, left_behind)
+            states = dict(Counter(trials_table(study.ledger)["state"])) if kill else {}
+            seconds = time.monotonic() - began
+            print(
+                f"kill {kill}, {seconds:.1f} s after its start: "
+                f"{study.count('reported')} of {most} epochs reported, {states}", flush=True
+            )  # fmt: skip
+        study.finish()
+        # Ray's processes notice within half a minute that their head is gone.
+        left = len(psutil.wait_procs(families, timeout=60)[1])
+        study.report()
+        print(f"processes left: {left} of {len(families)}")
 
 
-def count(study: Path, event: str) -> int:
-    return sum(e["event"] == event for e in read_events(study / "ledger.jsonl"))
+def kill_on_a_cluster() -> None:
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    import ray._private.utils
+    from ray.cluster_utils import Cluster
+
+    ray._private.utils.write_ray_address = lambda *a, **k: None  # other clusters here stay alone
+    folder = tempfile.mkdtemp(prefix="fr", dir="/tmp")
+    head = {"num_cpus": 0, "temp_dir": folder, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    with tempfile.TemporaryDirectory() as root:
+        study = Study(root, "study.scheduler=none", f"scale.address={cluster.address}")
+        process = study.run()
+        study.wait_for(process, "reported", 8)
+        victim = trial_processes(nodes[0])[0]
+        victim.kill()
+        print("killed a trial's process", flush=True)
+        for number, name in ((signal.SIGKILL, "SIGKILL of the driver"), (signal.SIGINT, "Ctrl-C")):
+            study.wait_for(process, "reported", study.count("reported") + 12)
+            process.send_signal(number)
+            print(f"{name}: exit code {process.wait()}", flush=True)
+            process = study.run()
+        study.wait_for(process, "reported", study.count("reported") + 12)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        print("killed a node of two", flush=True)
+        if process.wait():
+            raise SystemExit(f"the study failed; see {study.path}/ray.log")
+        study.report()
+    ray.init(address=cluster.address, log_to_driver=False)
+    deadline = time.monotonic() + 30
+    while trial_processes(nodes[1]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    groups = ray.util.placement_group_table().values()
+    print(f"trial processes left: {len(trial_processes(nodes[1])) + victim.is_running()}")
+    print(f"placement groups left: {sum(g['state'] != 'REMOVED' for g in groups)}")
+    free, total = (r.get("CPU", 0) for r in (ray.available_resources(), ray.cluster_resources()))
+    print(f"CPUs free: {free:g} of {total:g}", flush=True)
+    ray.shutdown()
+    cluster.shutdown()
 
 
-def report(study: Path, trials: int, left_behind: int) -> None:
-    ends: Counter[str] = Counter()
-    after_the_end = 0
-    for event in read_events(study / "ledger.jsonl"):
-        if event["event"] in FINAL:
-            ends[event["trial_id"]] += 1
-        elif event.get("trial_id") in ends:
-            after_the_end += 1
-    table = trials_table(study / "ledger.jsonl")
-    print(f"trials in the ledger: {len(table)} of {trials}; states {dict(Counter(table['state']))}")
-    print(f"ended more than once: {sum(n > 1 for n in ends.values())}")
-    print(f"events of a trial after its end: {after_the_end}")
-    print(f"without an end: {trials - len(ends)}")
-    print(f"attempts: {table['attempts'].tolist()}")
-    print(f"processes left behind: {left_behind}")
+def trial_processes(node: Any) -> list[psutil.Process]:
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return [p for p in raylet.children(recursive=True) if "Train" in p.cmdline()[0] + p.name()]
+
+
+def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("parts", nargs="*", default=["driver", "cluster"])
+    arguments.add_argument("--kills", type=int, default=20)
+    given = arguments.parse_args()
+    if "driver" in given.parts:
+        kill_the_driver(given.kills)
+    if "cluster" in given.parts:
+        kill_on_a_cluster()

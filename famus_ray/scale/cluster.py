@@ -108,16 +108,22 @@ def ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def ray_log(path: Path) -> Iterator[None]:
-    """Ray's log messages go to the file `path` instead of the terminal, while inside."""
+    """Ray's messages go to the file `path` instead of the terminal, while inside."""
+    import ray._private.worker as ray_worker
+
     logger = logging.getLogger("ray")
     kept, propagated = logger.handlers[:], logger.propagate
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.handlers, logger.propagate = [handler], False
+    # What Ray has to say of lost nodes it prints, whatever its log level.
+    printed = ray_worker.print_to_stdstream
+    ray_worker.print_to_stdstream = lambda message, **_: logger.error("\n".join(message["lines"]))
     try:
         yield
     finally:
+        ray_worker.print_to_stdstream = printed
         logger.handlers, logger.propagate = kept, propagated
         handler.close()
 
