@@ -1,7 +1,8 @@
 """The ledger of a study: an append-only record of every trial, and the truth about them.
 
 One JSON object a line, each synced to disk before the study goes on. A line that a crash cut
-off is left out by readers. Ray's own records are not needed to read it or to go on from it.
+off, at the end or before an `opened`, is left out by readers. Ray's own records are not needed
+to read it or to go on from it.
 
     opened     by which process; a study that is resumed is opened again
     started    a trial was suggested; trials are numbered in this order
@@ -17,9 +18,11 @@ import getpass
 import json
 import os
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +92,23 @@ def is_held(path: Path) -> bool:
         return False
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """The events in their order, without a line that a crash cut off."""
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The events in their order, without a line that a crash cut off.
+
+    Other lines that cannot be read are left out, too, with a warning that names them.
+    """
     if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            continue
+        return []
+    events = [_event(line) for line in path.read_text("utf-8", errors="replace").splitlines()]
+    damaged = [
+        number
+        for number, (event, after) in enumerate(pairwise(events), 1)
+        if event is None and (after is None or after["event"] != "opened")  # not a crash's
+    ]
+    if damaged:
+        lines = ", ".join(map(str, damaged))
+        warnings.warn(f"{path}: cannot be read and left out: line {lines}", stacklevel=1)
+    return [event for event in events if event is not None]
 
 
 def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
@@ -134,7 +145,9 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         row |= {PARAMETER + key: value for key, value in event["params"].items()}
         trials[trial_id] = row | {"_before": 0.0}
         return
-    row = trials[trial_id]
+    row = trials.get(trial_id, {})
+    if not row:  # the line that began it cannot be read
+        return
     if kind == "attempt":
         row |= {"state": "running", "ended": None, "attempts": row["attempts"] + 1}
         row["_before"] = row["seconds"]
@@ -148,6 +161,14 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         row["node"] = event.get("node", row["node"])
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _own_columns(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -1,9 +1,11 @@
 """The ledger of a study tells the truth about every trial, whatever happened."""
 
+import warnings
+
 import pandas as pd
 import pytest
 
-from famus_ray.ledger import append_event, read_events, trials_table
+from famus_ray.ledger import append_event, holding, read_events, trials_table
 from famus_ray.tables import TRIALS, read_table, write_table
 
 
@@ -76,6 +78,22 @@ def test_a_line_cut_off_at_any_place_is_left_out(ledger):
         # The last event, without its line break at most, says that a is completed.
         assert a["state"] == ("completed" if cut == before - 1 else "interrupted")
         assert a["value"] == 0.5
+
+
+def test_a_damaged_line_is_named_and_one_that_a_crash_cut_off_is_not(ledger):
+    a_study(ledger)
+    table = trials_table(ledger)
+    with holding(ledger):
+        pass
+    lines = ledger.read_text().splitlines()
+    crash = [*lines[:-1], '{"time": "2026-', lines[-1]]  # cut off, and then opened again
+    ledger.write_text("\n".join(crash))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pd.testing.assert_frame_equal(trials_table(ledger), table)
+    ledger.write_text("\n".join(["\0" * 40, *lines[1:5], "[]", *lines[6:]]))
+    with pytest.warns(UserWarning, match=r"ledger\.jsonl: .* left out: line 1, 6$"):
+        assert trials_table(ledger)["trial_id"].tolist() == ["b", "c", "d"]
 
 
 def test_a_study_without_trials_has_an_empty_table(ledger):

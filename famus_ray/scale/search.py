@@ -21,6 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
+from famus_ray.errors import UserError
 from famus_ray.ledger import FINAL, append_event, read_events
 from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.sampling import new_pruner, new_sampler
@@ -120,6 +121,7 @@ class Search:
         self._open: dict[int, _Open] = {}
         self._drawn = self._count = 0  # trials of the search; those and the leaders' further seeds
         self._leaders = Leaders(self._config)
+        events = read_events(ledger)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -128,7 +130,7 @@ class Search:
                 directions=[_UP, *[_DOWN for _ in self._config.study.minimise]],
                 pruner=new_pruner(self._config),
             )
-            self._replay(read_events(ledger))
+            self._replay(events)
         self._waiting = deque(sorted(self._open))
         self._on_trial = on_trial
 
@@ -208,6 +210,11 @@ class Search:
             if "trial_id" not in event:
                 continue
             number = int(event["trial_id"])
+            if number > self._count - (event["event"] != "started"):
+                raise UserError(
+                    f"{self._ledger}: the line that began trial {trial_id(self._count)} cannot be "
+                    "read; put back a whole copy of the file, or begin a new study"
+                )
             if event["event"] == "started" and "replicates" in event:
                 self._train_again(event["replicates"], event["params"])
             elif event["event"] == "started":

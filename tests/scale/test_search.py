@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from famus_ray.config.space import load_space
+from famus_ray.errors import UserError
 from famus_ray.ledger import trials_table
 from famus_ray.reading.trials import best_of, leaders
 from famus_ray.scale.search import Report, Search
@@ -93,6 +94,20 @@ def test_a_lost_trial_is_tried_again_and_a_wrong_one_is_not(search):
     before.ended(0, "failed", "its node was lost", lost=True)
     before.ended(1, "failed", "ValueError")
     assert search("study.trials=2").suggest()[0] == 0
+
+
+def test_a_ledger_that_lost_the_beginning_of_a_trial_is_not_gone_on_with(search, tmp_path):
+    before = search("study.trials=3")
+    for _ in range(3):
+        run_one(before)
+    lines = (tmp_path / "ledger.jsonl").read_text().splitlines(keepends=True)
+    begun = next(i for i, line in enumerate(lines) if '"started"' in line and "0001" in line)
+    (tmp_path / "ledger.jsonl").write_text("".join([*lines[:begun], "?\n", *lines[begun + 1 :]]))
+    with (
+        pytest.warns(UserWarning, match=f"line {begun + 1}$"),
+        pytest.raises(UserError, match=r"ledger\.jsonl: the line that began trial 0001"),
+    ):
+        search("study.trials=3")
 
 
 def test_points_come_first_and_start_up_trials_do_not_depend_on_their_company(search):
