@@ -7,6 +7,7 @@ network by its method's step on mixed batches of the division that its peer made
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +24,9 @@ from famus_ray.data.mixed_batches import MixedBatches, Targets, steps_of
 from famus_ray.division import Division, divide
 from famus_ray.errors import Diverged
 from famus_ray.evaluation import eval_mode, judge, samples_frame
+from famus_ray.halves import Halves
 from famus_ray.learner import Learner, new_learner
-from famus_ray.meta.collective import world_size
+from famus_ray.meta.collective import among, world_size
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import PlainStep
 from famus_ray.mixmatch import guess, mixed_targets, refine
@@ -66,18 +68,40 @@ class TwoNetworks:
         self.predictor: nn.Module = Ensemble([learner.model for learner in self.learners])
         self.divisions: list[pd.DataFrame] = []
         self._last: list[Division] = []
+        models = [learner.model for learner in self.learners]
+        self._peers = models[::-1]  # whom each asks for its guesses
+        self._at_once = config.pipeline.networks == "at_once"
+        self._halves = Halves() if self._at_once and world_size() > 1 else None
         self._warmup = PlainStep(
             ConfidencePenalty() if config.pipeline.warmup_penalty else MeanCrossEntropy()
         )
 
     def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
-        """Both networks' epoch, one after the other; the means of their metrics."""
+        """Both networks' epoch, one after the other or at once; the means of their metrics."""
         self.part = epoch_data(self.data, self.config, epoch)
         if epoch < self.config.pipeline.warmup:
             steps = [EpochBatches(self.part, self.config).steps] * 2
         else:
             self._divide(self.part, epoch)
             steps = [steps_of(self._last[1 - k], self.config) for k in (0, 1)]
+        if self._halves is not None:
+            mine = self._halves.mine
+            with among(self._halves.group):
+                trained = self._train(
+                    self.learners[mine], epoch, lambda step: on_step(epoch + 1, step, steps[mine])
+                )
+            found = self._halves.exchange(self.learners, trained)
+        else:
+            found = self._train_both(epoch, steps, on_step)
+        return {name: (found[0][name] + found[1][name]) / 2 for name in found[0]} | self._told(
+            epoch
+        )
+
+    def _train_both(self, epoch: int, steps: list[int], on_step: OnStep) -> list[dict[str, float]]:
+        """One after the other; the second sees the first as it was before, if they count as
+        training at once, else as it is now."""
+        first = self.learners[0].model
+        self._peers[1] = copy.deepcopy(first) if self._at_once else first
         found = []
         for k, learner in enumerate(self.learners):
             done, total = sum(steps[:k]), sum(steps)
@@ -86,9 +110,7 @@ class TwoNetworks:
                 on_step(epoch + 1, done + step, total)
 
             found.append(self._train(learner, epoch, tell))
-        return {name: (found[0][name] + found[1][name]) / 2 for name in found[0]} | self._told(
-            epoch
-        )
+        return found
 
     def _train(self, learner: Learner, epoch: int, on_step: Any) -> dict[str, float]:
         if epoch < self.config.pipeline.warmup:
@@ -113,7 +135,7 @@ class TwoNetworks:
 
     def _targets(self, learner: Learner, epoch: int) -> Targets:
         """Refined and guessed labels, as the networks are at that moment."""
-        model, peer = learner.model, self.learners[1 - learner.network].model
+        model, peer = learner.model, self._peers[learner.network]
         pipeline = self.config.pipeline
 
         @torch.no_grad()

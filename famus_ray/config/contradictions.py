@@ -105,6 +105,13 @@ def _of_workers(config: Config) -> Iterator[Contradiction]:
             f"meta.batch_size = {config.meta.batch_size}: less than one example for each of "
             f"scale.workers = {config.scale.workers}",
         )
+    at_once = config.has_two_networks and config.pipeline.networks == "at_once"
+    if at_once and config.scale.workers > 1 and config.scale.workers % 2:
+        yield (
+            "scale.workers",
+            f"scale.workers = {config.scale.workers}: pipeline.networks = at_once gives each "
+            "network one half of them; make it even",
+        )
     if config.run.batch_size % config.scale.workers:
         yield (
             "run.batch_size",

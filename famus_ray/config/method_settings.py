@@ -178,6 +178,10 @@ class DivisionConfig(Section):
 class PipelineConfig(Section):
     """Training without clean data: dividemix, and any method with meta.source: pseudo_clean."""
 
+    networks: Literal["in_turn", "at_once"] = "in_turn"
+    """in_turn: the second network trains after the first, and guesses labels with it as it is
+    then; at_once: each guesses with the other as it was at the end of the last epoch, and of
+    several workers one half trains the one, one half the other."""
     warmup: Int = Field(10, ge=1)
     """Epochs of cross-entropy on all data before the first division."""
     warmup_penalty: bool = False

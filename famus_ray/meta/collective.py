@@ -20,6 +20,7 @@ __all__ = [
     "all_reduce_mean_",
     "all_reduce_sum_",
     "alone",
+    "among",
     "backward_summed",
     "bytes_exchanged",
     "global_sum",
@@ -33,17 +34,18 @@ BUCKET_BYTES = 25 * 2**20  # the size at which DDP, too, found messages to be ef
 
 
 _is_alone = False
+_group: dist.ProcessGroup | None = None  # all processes
 _bytes = 0
 
 
 def world_size() -> int:
     """Number of processes that train together, 1 without a process group."""
-    return dist.get_world_size() if _together() else 1
+    return dist.get_world_size(_group) if _together() else 1
 
 
 def rank() -> int:
     """This process's place among them, from 0."""
-    return dist.get_rank() if _together() else 0
+    return dist.get_rank(_group) if _together() else 0
 
 
 @contextmanager
@@ -55,6 +57,17 @@ def alone() -> Iterator[None]:
         yield
     finally:
         _is_alone = before
+
+
+@contextmanager
+def among(group: dist.ProcessGroup | None) -> Iterator[None]:
+    """Inside, the processes of `group`, of which this is one, count as all; None: all of them."""
+    global _group
+    before, _group = _group, group
+    try:
+        yield
+    finally:
+        _group = before
 
 
 def bytes_exchanged() -> int:
@@ -169,7 +182,7 @@ class _Message:
         self.flat = torch.cat([t.reshape(-1) for t in tensors]) if tensors else None
         if self.flat is not None:
             _count(self.flat)
-            self.work = dist.all_reduce(self.flat, async_op=True)
+            self.work = dist.all_reduce(self.flat, group=_group, async_op=True)
 
     def arrive(self, tensors: Sequence[Tensor]) -> None:
         """Wait, and put the sums into `tensors`."""
@@ -199,7 +212,7 @@ def global_values(x: Tensor) -> Tensor:
         return x
     gathered = x.new_empty(world_size() * len(x))
     _count(x)
-    dist.all_gather_into_tensor(gathered, x.contiguous())
+    dist.all_gather_into_tensor(gathered, x.contiguous(), group=_group)
     return gathered
 
 
@@ -208,7 +221,7 @@ class _GlobalSum(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.detach().clone()
         _count(total)
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=_group)
         return total
 
     @staticmethod
