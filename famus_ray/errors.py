@@ -24,9 +24,13 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def near(word: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """The known names that `word` probably stands for, the closest first; maybe none."""
-    return difflib.get_close_matches(word, sorted(known), n=most)
+def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The known names that `word` probably stands for, the closest first; maybe none.
+
+    Args:
+        cutoff: the least likeness, in [0, 1].
+    """
+    return difflib.get_close_matches(word, sorted(known), most, cutoff)
 
 
 def suggestion(names: Sequence[str]) -> str:

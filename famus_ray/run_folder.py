@@ -35,7 +35,7 @@ from famus_ray.errors import UserError
 from famus_ray.files import write_json, write_text
 from famus_ray.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 
-__all__ = ["RunFolder", "config_text", "new_run_path", "runs_root"]
+__all__ = ["RunFolder", "config_text", "new_path", "new_run_path"]
 
 _RAYS_OWN = {"ray", "ray.log"}  # all that is left of a run that ended before it began
 
@@ -147,25 +147,40 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
     Raises:
         UserError: a named run that is there already, unless it is to be resumed.
     """
-    root = runs_root(config)
-    if config.run.name is not None:
-        if ".." in Path(config.run.name).parts:
-            raise UserError(f"run.name = {config.run.name}: must not leave {root}/")
-        path = root / config.run.name
-        if not resume and path.exists() and {p.name for p in path.iterdir()} - _RAYS_OWN:
-            raise UserError(
-                f"{path}: there already; `famus-ray resume {path.name}` goes on with it; or choose "
-                "another name"
-            )
-        return path
-    if resume:
-        raise UserError(f"--resume: say which run of {root}/ with --name (run.name)")
-    stem = f"{config.data.name}-{config.method.name}"
-    candidates = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
-    return next(root / name for name in candidates if not (root / name).exists())
+    if not resume:
+        return new_path(config, f"{config.data.name}-{config.method.name}")
+    if config.run.name is None:
+        raise UserError(f"--resume: say which run of {_runs_root(config)}/ with --name (run.name)")
+    return _named_path(config, config.run.name)
 
 
-def runs_root(config: Config) -> Path:
+def new_path(config: Config, stem: str) -> Path:
+    """The folder for a run or study, not made yet: run.name, or `stem`, numbered from the second.
+
+    Raises:
+        UserError: a named one that is there already.
+    """
+    if config.run.name is None:
+        root = _runs_root(config)
+        candidates = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
+        return next(root / name for name in candidates if not (root / name).exists())
+    path = _named_path(config, config.run.name)
+    if path.exists() and {p.name for p in path.iterdir()} - _RAYS_OWN:
+        raise UserError(
+            f"{path}: there already; `famus-ray resume {path}` goes on with it; or choose another "
+            "name with --name"
+        )
+    return path
+
+
+def _named_path(config: Config, name: str) -> Path:
+    root = _runs_root(config)
+    if ".." in Path(name).parts:
+        raise UserError(f"run.name = {name}: must not leave {root}/")
+    return root / name
+
+
+def _runs_root(config: Config) -> Path:
     """The folder that holds the runs, made or not.
 
     Raises:

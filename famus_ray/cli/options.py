@@ -14,7 +14,8 @@ __all__ = ["AsJson", "DryRun", "Name", "Overrides", "check_target", "group"]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings, such as meta.lr=1e-3; of a key twice the last."
+        metavar="[KEY=VALUE]...",
+        help="Settings, such as meta.lr=1e-3. Of the same one twice the last counts.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

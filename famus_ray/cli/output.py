@@ -136,11 +136,12 @@ def show_run(result: RunResult, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"path": str(result.path), **vars(s)}))
         return
+    last = "epoch" if s.epochs == 1 else f"{min(10, s.epochs)} epochs"
     print(
         f"test accuracy: {s.best:.2%} at epoch {s.best_epoch} (best {s.selected_on}), "
-        f"{s.last10:.2%} mean of the last {min(10, s.epochs)} epochs"
+        f"{s.last10:.2%} mean of the last {last}"
     )
-    print(f"{result.path}\nnext: famus-ray report {result.path}")
+    print(f"{result.path}\nnext: famus-ray report {result.path}; famus-ray labels {result.path}")
 
 
 def show_study(path: Path, as_json: bool) -> None:

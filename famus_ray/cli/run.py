@@ -28,7 +28,10 @@ def train(
     preset: Annotated[str, typer.Argument(help="A preset's name or a YAML file.")],
     overrides: Overrides = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Data-parallel workers.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the run's folder; of its data and method if left out."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,

@@ -21,7 +21,9 @@ def tune(
     overrides: Overrides = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Configurations to try.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at the same time.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the study's folder.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the study's folder; of its space if left out.")
+    ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:

@@ -64,6 +64,10 @@ def preset_path(name: str) -> Path:
         return path
     what = "file not found" if path.suffix in (".yaml", ".yml") else "unknown preset"
     hint = did_you_mean(name, preset_names()) or f"; there are {', '.join(preset_names())}"
+    from famus_ray.config.space import space_names
+
+    if name in space_names():
+        hint = f"; it is a search space: famus-ray tune {name}"
     raise UserError(f"{name}: {what}{hint}")
 
 
@@ -86,7 +90,10 @@ def resolve(
     """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     if preset is not None:
-        layers.append((str(preset), load_yaml(preset_path(str(preset)))))
+        content = load_yaml(preset_path(str(preset)))
+        if "space" in content:
+            raise UserError(f"{preset}: is a search space; try it with `famus-ray tune {preset}`")
+        layers.append((str(preset), content))
     if values:
         layers.append((values_from, values))
     layers += [("command line", _parse_override(item)) for item in overrides]
@@ -141,7 +148,9 @@ def field_names() -> tuple[str, ...]:
 
 
 def _parse_override(item: str) -> dict[str, Any]:
-    if "=" not in item or item.startswith("="):
+    key, equals, value = item.partition("=")
+    item = f"{key.strip()}{equals}{value}"
+    if not equals or not key.strip():
         hint = "" if item in field_names() else key_hint(item)
         raise UserError(f"command line: {item!r}: expected key=value{hint}")
     try:
@@ -237,6 +246,8 @@ def key_hint(key: str) -> str:
         by_last_word.setdefault(known.partition(".")[2], []).append(known)
     last = name or section
     meant = [] if name else by_last_word.get(last, [])
-    meant = meant or near(key, [*field_names(), *Config.model_fields]) or by_last_word.get(last, [])
-    meant = meant or [known for word in near(last, by_last_word) for known in by_last_word[word]]
+    meant = meant or near(key, [*field_names(), *MAIN_FIELD]) or by_last_word.get(last, [])
+    meant = meant or [
+        known for word in near(last, by_last_word, cutoff=0.75) for known in by_last_word[word]
+    ]
     return suggestion(meant) or f"; sections are {', '.join(Config.model_fields)}"

@@ -33,7 +33,7 @@ from famus_ray.config.ranges import (
     parse_ranges,
     scalar,
 )
-from famus_ray.config.resolve import Resolved, field_names, load_yaml, resolve
+from famus_ray.config.resolve import Resolved, field_names, load_yaml, preset_names, resolve
 from famus_ray.config.space_checks import grid_problems, range_problems, space_problems
 from famus_ray.config.space_order import dependencies_first
 from famus_ray.errors import UserError, did_you_mean
@@ -166,6 +166,8 @@ def space_path(name: str) -> Path:
     if Path(name).is_file():
         return Path(name)
     hint = did_you_mean(name, space_names()) or f"; there are {', '.join(space_names())}"
+    if name in preset_names():
+        hint = f"; it is a preset: famus-ray train {name}"
     raise UserError(f"{name}: no such search space{hint}")
 
 

@@ -169,9 +169,17 @@ def load_samples(run: str | Path) -> pd.DataFrame:
     (`tables.SAMPLES`). The last division has the highest `epoch`.
 
     Raises:
-        UserError: the run has not finished.
+        UserError: not the folder of a run, or of one that has not come to a division yet.
     """
-    frame = read_table(find_folder(run) / "samples.parquet", SAMPLES)
+    path = find_folder(run)
+    if is_study(path):
+        raise UserError(f"{path}: a study; name one of its runs, such as {path}/trials/0000")
+    if not (path / "samples.parquet").is_file():
+        load_config(path)  # the UserError of a folder that is no run
+        raise UserError(
+            f"{path}: has not judged its labels yet; `famus-ray resume {path}` finishes the run"
+        )
+    frame = read_table(path / "samples.parquet", SAMPLES)
     if "network" not in frame:
         frame.insert(1, "network", 0)
     return frame

@@ -10,7 +10,7 @@ from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
 from famus_ray.loop import check
-from famus_ray.run_folder import RunFolder, config_text, runs_root
+from famus_ray.run_folder import RunFolder, config_text, new_path
 from famus_ray.scale.capacity import Capacity, check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.search import OnTrial, Search, TrialNews
@@ -25,20 +25,7 @@ def new_study_path(space: Space) -> Path:
     Raises:
         UserError: it is there already.
     """
-    run = space.base.config.run
-    root = runs_root(space.base.config)
-    if run.name is not None:
-        if ".." in Path(run.name).parts:
-            raise UserError(f"run.name = {run.name}: must not leave {root}/")
-        path = root / run.name
-        if path.exists() and any(path.iterdir()):
-            raise UserError(
-                f"{path}: there already; `famus-ray resume` or `extend` it, or choose another name"
-            )
-        return path
-    stem = f"study-{space.name}"
-    names = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
-    return next(root / name for name in names if not (root / name).exists())
+    return new_path(space.base.config, f"study-{space.name}")
 
 
 def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -> None:

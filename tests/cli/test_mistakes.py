@@ -14,9 +14,13 @@ MISTAKES = {
     "train digits noise.rate=2": "noise.rate = 2: must be <= 1",
     "train digits noise.rate": "expected key=value",
     "train digist": "did you mean 'digits'?",
+    "train digits extra": "command line: 'extra': expected key=value; sections are data, noise",
+    "train famus": "famus: unknown preset; it is a search space: famus-ray tune famus",
+    "train space.yaml": "space.yaml: is a search space; try it with `famus-ray tune space.yaml`",
+    "tune digits": "digits: no such search space; it is a preset: famus-ray train digits",
     "tune famsu": "did you mean 'famus'?",
     "tune famus study.trials=0": "study.trials = 0: must be >= 1",
-    "tune famus --name study": "study: there already; `famus-ray resume` or `extend` it",
+    "tune famus --name study": "study: there already; `famus-ray resume runs/study` goes on",
     "tune famus --name study --dry-run": "study: there already",
     "trials nope": "nope: no such run or study",
     "trials study --to x.txt": "x.txt: must end in .csv or .parquet",
@@ -25,7 +29,9 @@ MISTAKES = {
     "labels run --to x.xlsx": "x.xlsx: must end in .csv, .parquet or .html",
     "labels run --to none/x.html": "none/x.html: there is no folder none; make it first",
     "labels run --compare --to x.csv": "--compare: measures the ranking and writes no file",
-    "labels run": "samples.parquet: no such file",
+    "labels run": "run: has not judged its labels yet; `famus-ray resume runs/run` finishes",
+    "labels study": "study: a study; name one of its runs, such as runs/study/trials/0000",
+    "labels other": "other: neither a run nor a study: it has no config.yaml",
     "report nope": "nope: no such run or study",
     "report other": "other: neither a run nor a study: it has no config.yaml",
     "report run": "run: has not finished an epoch yet",
@@ -45,6 +51,7 @@ def test_a_mistake(refused, tmp_path, command, found):
     for folder in ("runs/study", "runs/run", "runs/other"):
         (tmp_path / folder).mkdir(parents=True)
     append_event(tmp_path / "runs" / "study" / "ledger.jsonl", "started", "a", params={})
+    (tmp_path / "space.yaml").write_text("preset: digits\nspace: {}\n")
     (tmp_path / "runs" / "run" / "config.yaml").write_text("method: {name: ce}\n")
     assert refused(command, found) == ""
     assert (tmp_path / "there.yaml").read_text() == "mine"

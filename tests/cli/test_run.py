@@ -41,7 +41,7 @@ WHAT_TRAINING_REFUSES = {
     "model.name=resnet18 model.widths=[8]": "set model.widths=null",
     "model.widths=[8,8]": "preact_resnet8 has 3 stages",
     "run.device=cuda": "no GPU here",
-    "--name taken": "taken: there already; `famus-ray resume taken` goes on with it",
+    "--name taken": "taken: there already; `famus-ray resume runs/taken` goes on with it",
     "run.root=a_file": "a_file: is a file",
     "--resume": "say which run",
 }

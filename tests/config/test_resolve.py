@@ -120,6 +120,10 @@ def test_the_data_set_asked_for_is_the_one_that_is_used():
     assert (data.name, data.root) == ("cifar10", "/data")
 
 
+def test_spaces_around_a_key_do_not_matter():
+    assert resolve(None, ["meta.lr = 0.5"]).config.meta.lr == 0.5
+
+
 def test_the_last_override_wins():
     assert resolve(None, ["meta.k=2", "meta.k=3"]).config.meta.k == 3
 
