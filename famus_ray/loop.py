@@ -25,6 +25,7 @@ from famus_ray.learner import new_learner
 from famus_ray.meta.collective import rank
 from famus_ray.procedure import OneNetwork, OnStep, Procedure
 from famus_ray.run_folder import RunFolder
+from famus_ray.tracking import Trackers, check_trackers
 from famus_ray.two_networks import TwoNetworks
 
 __all__ = ["EpochReport", "OnStep", "TrainState", "check", "epochs", "pick_device", "start"]
@@ -102,22 +103,24 @@ def epochs(
     elif rank() == 0:
         folder.begin(config, data)
     last = config.schedule.epochs
-    while state.epoch < last:
-        try:
-            metrics = state.procedure.train_epoch(state.epoch, on_step)
-            metrics |= _evaluate_all(state.procedure.predictor, data)
-            _check_finite(state.epoch + 1, metrics)
-        except Diverged as error:
-            raise Diverged(
-                f"{error}; the last good state is in {folder.last}; a lower optimiser.lr or "
-                "meta.lr may help"
-            ) from error
-        state.epoch += 1
-        state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
-        state.keep_divisions(config.division.keep)
-        if rank() == 0:
-            _save(config, state, folder, metrics)
-        yield EpochReport(state.epoch, metrics)
+    with Trackers(config, folder.path) as trackers:
+        while state.epoch < last:
+            try:
+                metrics = state.procedure.train_epoch(state.epoch, on_step)
+                metrics |= _evaluate_all(state.procedure.predictor, data)
+                _check_finite(state.epoch + 1, metrics)
+            except Diverged as error:
+                raise Diverged(
+                    f"{error}; the last good state is in {folder.last}; a lower optimiser.lr or "
+                    "meta.lr may help"
+                ) from error
+            state.epoch += 1
+            state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
+            state.keep_divisions(config.division.keep)
+            if rank() == 0:
+                _save(config, state, folder, metrics)
+                trackers.log(state.epoch, state.curves)
+            yield EpochReport(state.epoch, metrics)
     if state.samples is None or state.samples["epoch"].max() < last:
         state.procedure.divide(last)
         state.keep_divisions(config.division.keep)
@@ -133,6 +136,7 @@ def _check_finite(epoch: int, metrics: dict[str, float]) -> None:
 
 def check(config: Config) -> Dataset:
     """The data set of a run that can start; raises the UserError of one that cannot."""
+    check_trackers(config)
     data = load_dataset(config.data, config.noise, config.run.seed)
     if config.run.select == "validation" and not len(data.validation):
         raise UserError(

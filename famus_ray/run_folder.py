@@ -41,8 +41,8 @@ _RAYS_OWN = {"ray", "ray.log"}  # all that is left of a run that ended before it
 
 # Settings under which a run may be resumed although they differ: none changes what is computed.
 _FREE_ON_RESUME = {
-    "run.name", "run.root", "run.threads", "run.checkpoint_every", "run.device", "data.root",
-    "scale.address", "scale.autoscaling", "scale.cpus_per_worker",
+    "run.name", "run.root", "run.threads", "run.checkpoint_every", "run.device", "run.track",
+    "data.root", "scale.address", "scale.autoscaling", "scale.cpus_per_worker",
     *(f"study.{name}" for name in StudyConfig.model_fields),
 }  # fmt: skip
 

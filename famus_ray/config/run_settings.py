@@ -35,6 +35,8 @@ class RunConfig(Section):
     diagnose_every: Int = Field(10, ge=0)
     """Epochs between diagnostics: how gating changes the meta gradient on four batches, and the
     weights of right and wrong labels; 0 leaves them out."""
+    track: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+    """Trackers that get a copy of the curves, epoch by epoch."""
     select: Literal["validation", "test"] = "validation"
     """The split that picks the best epoch; test only to compare with papers that do so."""
 

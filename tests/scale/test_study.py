@@ -222,7 +222,8 @@ def test_two_objectives_have_a_front_in_the_report(tmp_path: Path):
 def test_leaders_are_trained_again_with_further_seeds(tmp_path: Path):
     result = fr.tune(
         "quick", f"run.root={tmp_path}", "schedule.epochs=1", "run.threads=1",
-        "model.widths=[4,4,8]", "study.leaders=1", "study.leader_seeds=2", trials=2,
+        "model.widths=[4,4,8]", "study.leaders=1", "study.leader_seeds=2",
+        "run.track=[tensorboard]", trials=2,
     )  # fmt: skip
     trials = fr.load_trials(result.path)
     leader = int(trials.iloc[:2]["value"].argmax())
@@ -230,6 +231,7 @@ def test_leaders_are_trained_again_with_further_seeds(tmp_path: Path):
     seeds = [load_config(result.path / "trials" / f"{n:04d}")["run"]["seed"] for n in range(4)]
     assert seeds == [0, 0, 1, 2]
     assert result.best_value == pytest.approx(trials["value"][2:].mean())
+    assert len(list(result.path.glob("trials/*/tensorboard/events*"))) == 4
     assert "The leaders, trained again" in write_report(result.path).read_text()
 
 
