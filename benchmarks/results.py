@@ -29,7 +29,8 @@ from famus_ray.scale.many import train_many
 METHODS = {
     "ce": ("CE", ()),
     "mixup": ("mixup", ()),
-    "mentormix": ("MentorMix", ()),
+    # Five epochs, as long as the pipelines' warm-up; its authors burn in, too.
+    "mentormix": ("MentorMix", ("method=mentormix", "method.burn_in=90")),
     "clidmu": ("CLID-MU", ()),
     "l2rw": ("L2RW, clean meta set", ()),
     "mlc": ("MLC, clean meta set", ()),
@@ -111,6 +112,7 @@ All methods: `digits` preset (PreAct ResNet-8, batch 64, cosine schedule), and
 `{" ".join(s for s in SETTINGS if not s.startswith(("run.", "division.")))}`.
 An epoch is a pass over the training set, for the pipelines over the labelled part by both
 networks. Clean meta sets hold 10 examples of each class, which the other methods do not use.
+What it says, and why, is in `docs/pipeline.md`.
 Written by `python benchmarks/results.py` on {os.cpu_count()} CPU cores ({platform.machine()}).
 
 ## At the best epoch, picked on the clean validation split
