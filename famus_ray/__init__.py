@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from famus_ray.api import extend, resume, train, tune
-    from famus_ray.errors import UserError
+    from famus_ray.errors import Diverged, UserError
     from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
     from famus_ray.reading.labels import load_labels
 
 __version__ = "0.1.0"
 __all__ = [
+    "Diverged",
     "UserError",
     "extend",
     "load_curves",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Diverged": "famus_ray.errors",
     "UserError": "famus_ray.errors",
     "extend": "famus_ray.api",
     "load_curves": "famus_ray.reading.folders",

@@ -70,18 +70,21 @@ class StudyResult:
 def train(
     preset: str | Path = "digits", *overrides: str, resume: bool = False, **sections: Any
 ) -> RunResult:
-    """One run, finished.
+    """One run, finished: its folder, its config and its accuracies.
 
     `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`
 
     Args:
         preset: a preset's name or a YAML file.
-        overrides: `section.key=value`.
-        resume: go on in the run's folder from its last checkpoint.
+        overrides: `section.key=value`, as on a command line; they win over `sections`, and of
+            the same one twice the last counts.
+        resume: go on in the folder of the run that run.name names, from its last checkpoint.
         sections: sections of the config as mappings, or their main field as a word.
 
     Raises:
-        UserError: every problem of the settings at once, or data that are missing.
+        UserError: every problem of the settings at once, data that are missing, a name that is
+            taken, or a run to resume that is not there or was begun with other settings.
+        Diverged: a loss that is not finite; the last good checkpoint is kept.
     """
     config = resolve(preset, overrides, sections).config
     return run_config(config, new_run_path(config, resume=resume), resume=resume)
@@ -151,10 +154,14 @@ def resume_run(
 
 
 def resume(folder: str | Path) -> RunResult | StudyResult:
-    """A run or study that was interrupted, finished.
+    """A run or study that was interrupted, finished; one that is finished already, as it is.
+
+    Args:
+        folder: its path, or its name under `runs/`.
 
     Raises:
-        UserError: neither is there, or another process is running it.
+        UserError: neither is there, a checkpoint is gone, or another process is running it.
+        Diverged: a run's loss that is not finite; in a study that ends the trial alone.
     """
     path = find_folder(folder)
     if not is_study(path):
@@ -168,6 +175,10 @@ def resume(folder: str | Path) -> RunResult | StudyResult:
 def extend(study: str | Path, trials: int) -> StudyResult:
     """A finished study with so many trials more; its searcher knows those before.
 
+    Args:
+        study: its path, or its name under `runs/`.
+        trials: how many to add, at least 1.
+
     Raises:
         UserError: no study there, another process is running it, or it is a grid.
     """
@@ -179,15 +190,17 @@ def extend(study: str | Path, trials: int) -> StudyResult:
 
 
 def tune(space: str | Path, *overrides: str, trials: int | None = None) -> StudyResult:
-    """A finished study of a search space, by its name or its YAML file.
+    """A finished study: Optuna suggests, Ray Tune runs the trials on this machine, or on the
+    cluster at `scale.address`.
 
     Args:
-        space: `famus`, or a path such as `search_spaces/famus.yaml`.
+        space: a search space's name, such as `famus`, or a YAML file.
         overrides: `section.key=value`, over the space's preset and settings.
         trials: how many; `study.trials` when left out.
 
     Raises:
-        UserError: problems of the space or the settings, or no trial that came to a value.
+        UserError: every problem of the space and the settings at once, data that are missing, a
+            trial that needs more than the cluster has, or no trial that came to a value.
     """
     from famus_ray.config.space import load_space
     from famus_ray.scale.study import new_study_path, run_study

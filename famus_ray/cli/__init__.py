@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli import labels, read, run, study
+from famus_ray.cli import check, labels, read, run, study
 from famus_ray.cli.bench import bench_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
@@ -31,6 +31,7 @@ for command in (
     study.trials,
     read.report,
     labels.labels,
+    check.check,
 ):
     app.command()(command)
 app.add_typer(data_app, name="data")

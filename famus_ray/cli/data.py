@@ -63,6 +63,7 @@ def data_check(
 ) -> None:
     """Say what is there, what is missing or damaged, and what to do. Exit code 1 if it does not
     fit."""
+    from famus_ray.cli.output import print_finding
     from famus_ray.data.check import check_data, recognise
     from famus_ray.data.known import KNOWN
 
@@ -77,8 +78,7 @@ def data_check(
         for finding in check_data(data_set, root, every=every):
             report.append({"data": data_set, **vars(finding)})
             if not as_json:
-                mend = f"\n{'':10}{finding.mend}" if finding.mend else ""
-                print(f"  {finding.level:<8}{finding.what}{mend}")
+                print_finding(finding.level, finding.what, finding.mend)
     fits = not any(entry["level"] in ("missing", "damaged") for entry in report)
     if as_json:
         print(json.dumps({"path": str(root), "fits": fits, "findings": report}))

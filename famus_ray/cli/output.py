@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "interruptible",
+    "print_finding",
     "print_frame",
     "print_table",
     "say",
@@ -39,6 +40,11 @@ __all__ = [
 def say(message: str) -> None:
     """Tell a person, on standard error, where JSON on standard output stays clean."""
     print(message, file=sys.stderr, flush=True)
+
+
+def print_finding(level: str, what: str, mend: str) -> None:
+    """What was looked at, and under it what to do."""
+    print(f"  {level:<8}{what}" + (f"\n{'':10}{mend}" if mend else ""), flush=True)
 
 
 @contextmanager

@@ -38,7 +38,11 @@ class GateSampler(Protocol):
 
 
 class FixedGates:
-    """Gates that are given: `FixedGates(torch.ones(G))` opens all, which is MW-Net."""
+    """Gates that are given: `FixedGates(torch.ones(G))` opens all, which is MW-Net.
+
+    Args:
+        gates_G: 0 or 1 for each gated group.
+    """
 
     def __init__(self, gates_G: Tensor) -> None:
         self.gates_G = gates_G
@@ -75,9 +79,11 @@ class LearnedGates(nn.Module):
     Args:
         groups: the gated groups.
         shapes: shape of every parameter in them, by name.
+        hidden: units between the layers.
         temperature: of the Gumbel-softmax; the paper's is 5.
         fidelity: `paper` averages the gradient over all but its first dimension;
             `released` sums and standardises it, and keeps the last layer always open.
+        always_open: names of parameters; a group of these alone has its gate open always.
         generator: source of the Gumbel noise, on the parameters' device.
     """
 
@@ -107,6 +113,12 @@ class LearnedGates(nn.Module):
         self.register_buffer("always_open_G", torch.tensor(kept_open), persistent=False)
 
     def forward(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
+        """Gates (G,), each 0 or 1, with the gradient of the Gumbel-softmax (straight through).
+
+        Args:
+            groups: those that this was made from.
+            grads: train gradient of each of their parameters, by name.
+        """
         logits = [
             network(self._pooled(group, grads))
             for network, group in zip(self.networks, groups, strict=True)

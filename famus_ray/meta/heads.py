@@ -60,6 +60,7 @@ class MeanCrossEntropy(nn.Module):
     """Plain training: every example counts alike, nothing is learned."""
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        """`mean_cross_entropy`: this process's share of the mean, a scalar in nats."""
         return mean_cross_entropy(logits_BC, targets)
 
 
@@ -95,6 +96,12 @@ class LearnedWeights(nn.Module):
         self.example_loss = example_loss or _cross_entropy
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        """This process's share of the weighted loss, a scalar in nats.
+
+        Args:
+            logits_BC: of this process's examples.
+            targets: classes (B,), or probabilities (B, C); what `example_loss` takes.
+        """
         losses_B = self.example_loss(logits_BC, targets)
         return torch.dot(self.weights(losses_B), losses_B)
 

@@ -39,6 +39,7 @@ class RunSummary:
         best: test accuracy at that epoch.
         last10: mean test accuracy of the last ten epochs.
         seconds_per_step: mean over the epochs.
+        selected_on: the split that picked the best epoch, validation or test.
     """
 
     epochs: int
@@ -107,10 +108,15 @@ def load_manifest(folder: str | Path) -> dict[str, Any]:
 
 
 def load_trials(study: str | Path) -> pd.DataFrame:
-    """One row a trial of a study: state, value, epochs, times, and `param.*` columns.
+    """One row a trial of a study, in the order of the suggestions: number, state, value, epochs,
+    seconds, when and where it ran, its error, and a column `param.<setting>` for each setting.
 
     Comes from the ledger, so failed, pruned and interrupted trials are in it, and so is
-    a study that is still under way. Column meanings are in `famus_ray.tables.TRIALS`.
+    a study that is still under way. `value` is the study's metric at the best epoch, a share in
+    [0, 1]. Types, units and meanings of the columns are in `famus_ray.tables.TRIALS`.
+
+    Args:
+        study: its path, or its name under `runs/`.
 
     Raises:
         UserError: not the folder of a study.
@@ -131,13 +137,19 @@ def load_trials(study: str | Path) -> pd.DataFrame:
 
 
 def load_curves(folder: str | Path) -> pd.DataFrame:
-    """Tidy curves of a run or of all trials of a study: trial, seed, epoch, metric, value.
+    """Tidy curves of a run or of all trials of a study, one row an epoch and metric.
 
-    `trial` is the number in the trials table, or the folder's name for a single run. `seed`
-    is empty where a trial has one run only.
+    - `trial`: the number in the trials table, or the folder's name for a single run;
+    - `seed`: empty where a trial has one run only;
+    - `epoch`: completed epochs, from 1;
+    - `metric`: split/quantity, such as `test/top1`, `train/loss`, `time/step`, `gates/open`;
+    - `value`: `top1`, `top5` and gates are shares in [0, 1], losses in nats, times in seconds.
+
+    Args:
+        folder: its path, or its name under `runs/`.
 
     Raises:
-        UserError: no curves there.
+        UserError: neither a run nor a study, or no epoch that is finished.
     """
     path = find_folder(folder)
     if (path / "curves.parquet").is_file():
@@ -165,8 +177,19 @@ def _curves(path: Path, trial: int | str, seed: int | None) -> pd.DataFrame:
 
 
 def load_samples(run: str | Path) -> pd.DataFrame:
-    """One row a training example, division and network: loss, p_clean, weight, prediction, label
-    (`tables.SAMPLES`). The last division has the highest `epoch`.
+    """One row a training example, division and network.
+
+    - `epoch`: completed when the division was made; the last division has the highest;
+    - `network`: the one that judged: 0, or 1 for the second of two;
+    - `id`: the example's place in the data set's training order;
+    - `label`, `true_label`: what training sees, and before corruption (-1 where unknown);
+    - `prediction`: the class with the highest probability;
+    - `loss`: cross-entropy of `label` in nats;
+    - `p_clean`: probability that `label` is right, in [0, 1], from the mixture;
+    - `weight`: the meta model's, in (0, 1), before normalisation; empty without one.
+
+    Args:
+        run: its path, or its name under `runs/`.
 
     Raises:
         UserError: not the folder of a run, or of one that has not come to a division yet.
@@ -186,7 +209,13 @@ def load_samples(run: str | Path) -> pd.DataFrame:
 
 
 def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
-    """The summary of one run's curves; the best epoch is picked on the split `select`."""
+    """What one run came to, accuracies as shares in [0, 1]: its epochs, its best epoch, the test
+    accuracy there and over the last ten epochs, and the seconds of a step.
+
+    Args:
+        curves: `load_curves` of one run; of a study, the rows of one trial and seed.
+        select: the split that picks the best epoch, the latest of equals.
+    """
     wide = curves.pivot_table(index="epoch", columns="metric", values="value", sort=True)
     latest_first = wide[f"{select}/top1"].iloc[::-1]
     best_epoch = int(str(latest_first.idxmax()))

@@ -18,10 +18,15 @@ _ISSUE_BELOW = 0.5
 
 
 def load_labels(run: str | Path) -> pd.DataFrame:
-    """One row a training example, the most suspicious label first; see `rank_labels`.
+    """One row a training example, the most suspicious label first: `id`, `is_label_issue`,
+    `label_score` (probability in [0, 1] that the given label is right), `given_label`,
+    `predicted_label`, `loss` in nats, `judgements`, `true_label`; `rank_labels` explains them.
+
+    Args:
+        run: its path, or its name under `runs/`.
 
     Raises:
-        UserError: no such run, or one that has not come to a division yet.
+        UserError: no such run, or one that has not judged its labels yet.
     """
     return rank_labels(load_samples(run))
 

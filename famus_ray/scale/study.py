@@ -84,6 +84,8 @@ def extend_study(path: Path, trials: int, on_trial: OnTrial = lambda news: None)
     Raises:
         UserError: as `resume_study`, and a grid, which has no more.
     """
+    if trials < 1:
+        raise UserError(f"trials = {trials}: must be >= 1")
     config = saved_space(path).base.config
     if config.study.searcher == "grid":
         raise UserError(f"{path}: a grid has all its trials; there are none to add")
