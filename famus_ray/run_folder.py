@@ -13,19 +13,12 @@ Nothing else is needed to read a run, and the folder can be moved.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 import yaml
 
 from famus_ray.config.resolve import resolve
@@ -33,6 +26,7 @@ from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset
 from famus_ray.errors import UserError
 from famus_ray.files import write_json, write_text
+from famus_ray.manifest import manifest
 from famus_ray.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 
 __all__ = ["RunFolder", "config_text", "new_path", "new_run_path"]
@@ -65,7 +59,7 @@ class RunFolder:
         self.check_checkpoints()
         self.curves.unlink(missing_ok=True)  # what there is of them comes again
         write_text(self.path / "config.yaml", config_text(config))
-        write_json(self.path / "manifest.json", _manifest(config, data))
+        write_json(self.path / "manifest.json", manifest(config, data))
         splits = {"train": data.train, "meta": data.meta, "validation": data.validation}
         frames = [
             pd.DataFrame(
@@ -216,72 +210,3 @@ def _yaml_value(value: Any) -> str:
         plain = re.fullmatch(r"[A-Za-z_/][\w./-]*", value) and yaml.safe_load(value) == value
         return value if plain else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)
-
-
-def _manifest(config: Config, data: Dataset) -> dict[str, Any]:
-    packages = (
-        "famus-ray",
-        "torch",
-        "torchvision",
-        "timm",
-        "ray",
-        "optuna",
-        "scikit-learn",
-        "numpy",
-    )
-    known = data.train.true_labels >= 0
-    wrong = (data.train.labels != data.train.true_labels) & known
-    corrupted = (wrong.sum() / known.sum()).item() if known.any() else None
-    cuda = torch.cuda.is_available()
-    return {
-        "schema_version": 1,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "git_commit": _git_commit(),
-        "seeds": {
-            "run": config.run.seed,
-            "noise": config.run.seed if config.noise.seed is None else config.noise.seed,
-        },
-        "hardware": {
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-            if cuda
-            else [],
-        },
-        "workers": config.scale.workers,
-        "data": {
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "train": len(data.train),
-            "meta": len(data.meta),
-            "validation": len(data.validation),
-            "test": len(data.test),
-            "labels_changed": None if corrupted is None else round(corrupted, 4),
-        },
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of the source that runs, None outside a checkout of its own."""
-    try:
-        # An environment inside another project's checkout is not tracked there.
-        subprocess.run(  # noqa: S603
-            ["git", "ls-files", "--error-unmatch", Path(__file__).name],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            timeout=5,
-            check=True,
-        )
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from famus_ray.api import RunResult
-    from famus_ray.config.resolve import Resolved
-    from famus_ray.config.space import Space
     from famus_ray.demo import DemoResult
 
 __all__ = [
@@ -27,10 +25,8 @@ __all__ = [
     "print_frame",
     "print_table",
     "say",
-    "show_config",
     "show_demo",
     "show_run",
-    "show_space",
     "show_study",
     "show_trials",
     "write_frame",
@@ -63,75 +59,6 @@ def interruptible(what_next: str | Path) -> Iterator[None]:
             what_next = f"go on with: famus-ray resume {shlex.quote(str(what_next))}"
         say(f"\ninterrupted; {what_next}")
         sys.exit(1)
-
-
-def show_config(resolved: Resolved, as_json: bool) -> None:
-    """Every setting, where each value came from, and what the run would cost here.
-
-    Raises:
-        UserError: as training would, after the settings.
-    """
-    from famus_ray.estimate import describe_cost, run_cost
-    from famus_ray.run_folder import config_text
-    from famus_ray.scale.capacity import check_fits
-    from famus_ray.scale.cluster import local_resources
-
-    config = resolved.config
-    if not as_json:
-        print(config_text(config, resolved.sources), end="", flush=True)
-    cost = None
-    try:
-        if config.scale.workers > 1 and config.scale.address is None:
-            check_fits(config.scale, [local_resources()])
-        cost = run_cost(config)
-    finally:
-        if as_json:
-            content = {"config": config.model_dump(mode="json"), "sources": resolved.sources}
-            print(json.dumps({**content, "cost": cost and vars(cost)}, indent=2))
-    if not as_json:
-        print(f"# {describe_cost(cost, config.schedule.epochs)}")
-
-
-def show_space(space: Space, as_json: bool) -> None:
-    """The settings that are searched, how much would run, and what it would cost here.
-
-    Raises:
-        UserError: as the study would, after the space.
-    """
-    from famus_ray.estimate import describe_study_cost, run_cost
-    from famus_ray.scale.capacity import check_fits
-    from famus_ray.scale.cluster import local_resources
-
-    config, trials, size = space.base.config, space.planned_trials(), space.size()
-    runs = space.planned_runs() * config.study.seeds
-    most = runs * config.schedule.epochs
-    if not as_json:
-        study = config.study
-        print_table(("setting", "range", "only when"), list(space.describe()))
-        seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
-        if study.leaders:
-            seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
-        pruned = study.scheduler != "none"
-        print(
-            f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} "
-            f"epochs{f', pruned from epoch {study.grace_epochs} on' if pruned else ''}; "
-            f"the space has {size or 'no end of'} configurations",
-            flush=True,
-        )
-    cost = None
-    try:
-        if config.scale.address is None:
-            check_fits(config.scale, [local_resources()])
-        cost = run_cost(config)
-    finally:
-        if as_json:
-            names = ("setting", "range", "when")
-            rows = [dict(zip(names, row, strict=True)) for row in space.describe()]
-            counts = {"trials": trials, "seeds": config.study.seeds, "most_epochs": most}
-            content = {**counts, "size": size, "space": rows, "cost_of_a_run": cost and vars(cost)}
-            print(json.dumps(content))
-    if not as_json:
-        print(describe_study_cost(cost, runs))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:

@@ -47,7 +47,7 @@ def train(
 
     path = new_run_path(resolved.config, resume=resume)
     if dry_run:
-        from famus_ray.cli.output import show_config
+        from famus_ray.cli.dry_run import show_config
 
         show_config(resolved, as_json)
         return

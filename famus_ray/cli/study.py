@@ -41,7 +41,7 @@ def tune(
 
     path = new_study_path(loaded)
     if dry_run:
-        from famus_ray.cli.output import show_space
+        from famus_ray.cli.dry_run import show_space
 
         show_space(loaded, as_json)
         return

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import MAIN_FIELD, Config
 
 __all__ = ["json_schema"]
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a preset's YAML; `method: famus` short forms included."""
-    from famus_ray.config.resolve import MAIN_FIELD
-
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "famus_ray settings"

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from famus_ray.config.contradictions import contradictions
-from famus_ray.config.schema import Config
-from famus_ray.errors import UserError, did_you_mean, near, suggestion
+from famus_ray.config.mistakes import describe, key_hint, report
+from famus_ray.config.schema import MAIN_FIELD, Config, field_names
+from famus_ray.errors import UserError, did_you_mean
 
 __all__ = [
-    "MAIN_FIELD",
     "Resolved",
-    "field_names",
-    "key_hint",
     "load_yaml",
     "preset_names",
     "preset_path",
@@ -30,12 +26,6 @@ __all__ = [
 ]
 
 _PRESETS = Path(__file__).parent.parent / "presets"
-
-# A section given as a plain word means this field of it: `method=famus`, `noise=symmetric`.
-MAIN_FIELD = {
-    "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
-    "loss": "kind",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,7 @@ def resolve(
     config, invalid = _validate(merged, sources)
     problems += [(sources.get(key, "config"), message) for key, message in invalid]
     if problems or config is None:
-        raise UserError(_report(problems))
+        raise UserError(report(problems))
     return Resolved(config, sources)
 
 
@@ -134,17 +124,6 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UserError(f"{path}: must hold `section:` entries, not a {type(loaded).__name__}")
     return {str(key): value for key, value in loaded.items()}
-
-
-@cache
-def field_names() -> tuple[str, ...]:
-    """Every setting by its dotted key, in the order of the schema."""
-    names = []
-    for section, field in Config.model_fields.items():
-        assert isinstance(field.annotation, type)
-        assert issubclass(field.annotation, BaseModel)
-        names += [f"{section}.{name}" for name in field.annotation.model_fields]
-    return tuple(names)
 
 
 def _parse_override(item: str) -> dict[str, Any]:
@@ -181,73 +160,5 @@ def _validate(
     try:
         config = Config.model_validate(nested)
     except ValidationError as error:
-        return None, [_describe(details) for details in error.errors()]
+        return None, [describe(details) for details in error.errors()]
     return config, list(contradictions(config, sources))
-
-
-_MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write settings
-    "greater_than": "must be > {gt}",
-    "greater_than_equal": "must be >= {ge}",
-    "less_than": "must be < {lt}",
-    "less_than_equal": "must be <= {le}",
-    "literal_error": "must be {expected}",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "string_type": "must be a text",
-    "string_too_short": "must not be empty",
-    "tuple_type": "must be a list in brackets",
-}
-
-
-def _describe(details: Any) -> tuple[str, str]:
-    section, name = (str(part) for part in details["loc"][:2])
-    key, value = f"{section}.{name}", details["input"]
-    context = details.get("ctx", {})
-    message = _MESSAGES.get(details["type"], details["msg"].removeprefix("Value error, "))
-    message = message.format(**context)
-    if details["type"] == "literal_error":
-        message += did_you_mean(str(value), str(context["expected"]).split("'")[1::2])
-    elif message.endswith("number") and (usual := _default(section, name)) is not None:
-        message += f", such as {usual}"
-    shown = json.dumps(value) if value is None or isinstance(value, bool) else value
-    return key, f"{key} = {shown}: {message}"
-
-
-def _default(section: str, name: str) -> Any:
-    return getattr(getattr(Config(), section), name)
-
-
-def _report(problems: Sequence[tuple[str, str]]) -> str:
-    lines = []
-    for source in dict.fromkeys(source for source, _ in problems):
-        found = [message for origin, message in problems if origin == source]
-        count = "" if len(found) == 1 else f"{len(found)} problems — "
-        lines.append(f"{source}: {count}{'; '.join(found)}")
-    return "\n".join(lines)
-
-
-def key_hint(key: str) -> str:
-    """The end of a message about a setting that there is not: the ones that may be meant."""
-    section, _, name = key.partition(".")
-    if section in Config.model_fields:
-        inside = [n.partition(".")[2] for n in field_names() if n.startswith(f"{section}.")]
-        if not name:
-            return f": it is a section; set one of its keys, such as {section}.{inside[0]}"
-        close = [f"{section}.{n}" for n in near(name, inside)]
-        return suggestion(close) or f"; {section} has {', '.join(inside)}"
-    by_last_word: dict[str, list[str]] = {}
-    for known in field_names():
-        by_last_word.setdefault(known.partition(".")[2], []).append(known)
-    last = name or section
-    meant = [] if name else by_last_word.get(last, [])
-    meant = meant or near(key, [*field_names(), *MAIN_FIELD]) or by_last_word.get(last, [])
-    meant = meant or [
-        known for word in near(last, by_last_word, cutoff=0.75) for known in by_last_word[word]
-    ]
-    return suggestion(meant) or f"; sections are {', '.join(Config.model_fields)}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from pydantic import BaseModel
+
 from famus_ray.config.data_settings import DataConfig, ModelConfig, NoiseConfig
 from famus_ray.config.method_settings import (
     DivisionConfig,
@@ -16,6 +20,7 @@ from famus_ray.config.run_settings import RunConfig, ScaleConfig, StudyConfig
 from famus_ray.config.section import Section
 
 __all__ = [
+    "MAIN_FIELD",
     "Config",
     "DataConfig",
     "DivisionConfig",
@@ -30,7 +35,15 @@ __all__ = [
     "ScaleConfig",
     "ScheduleConfig",
     "StudyConfig",
+    "field_names",
 ]
+
+
+# A section given as a plain word means this field of it: `method=famus`, `noise=symmetric`.
+MAIN_FIELD = {
+    "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
+    "loss": "kind",
+}  # fmt: skip
 
 
 class Config(Section):
@@ -54,3 +67,14 @@ class Config(Section):
     def has_two_networks(self) -> bool:
         """Whether two networks divide the training set for each other."""
         return self.method.name == "dividemix" or self.meta.source == "pseudo_clean"
+
+
+@cache
+def field_names() -> tuple[str, ...]:
+    """Every setting by its dotted key, in the order of the schema."""
+    names = []
+    for section, field in Config.model_fields.items():
+        assert isinstance(field.annotation, type)
+        assert issubclass(field.annotation, BaseModel)
+        names += [f"{section}.{name}" for name in field.annotation.model_fields]
+    return tuple(names)

@@ -33,7 +33,8 @@ from famus_ray.config.ranges import (
     parse_ranges,
     scalar,
 )
-from famus_ray.config.resolve import Resolved, field_names, load_yaml, preset_names, resolve
+from famus_ray.config.resolve import Resolved, load_yaml, preset_names, resolve
+from famus_ray.config.schema import field_names
 from famus_ray.config.space_checks import grid_problems, range_problems, space_problems
 from famus_ray.config.space_order import dependencies_first
 from famus_ray.errors import UserError, did_you_mean

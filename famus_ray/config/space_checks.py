@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from famus_ray.config.constraints import read_constraint
+from famus_ray.config.mistakes import key_hint
 from famus_ray.config.ranges import Derived, FloatRange, Range, listed
-from famus_ray.config.resolve import Resolved, field_names, key_hint, resolve
-from famus_ray.config.schema import Config
+from famus_ray.config.resolve import Resolved, resolve
+from famus_ray.config.schema import Config, field_names
 from famus_ray.config.space_order import dependencies_first, in_a_circle
 from famus_ray.errors import UserError
 

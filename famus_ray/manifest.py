@@ -1,0 +1,89 @@
+"""What a run was made with: versions, commit, seeds, hardware and data (`manifest.json`)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from famus_ray.config.schema import Config
+from famus_ray.data.catalog import Dataset
+
+__all__ = ["manifest"]
+
+
+def manifest(config: Config, data: Dataset) -> dict[str, Any]:
+    """The manifest of a run of `config` on `data` that begins now, for JSON."""
+    packages = (
+        "famus-ray",
+        "torch",
+        "torchvision",
+        "timm",
+        "ray",
+        "optuna",
+        "scikit-learn",
+        "numpy",
+    )
+    known = data.train.true_labels >= 0
+    wrong = (data.train.labels != data.train.true_labels) & known
+    corrupted = (wrong.sum() / known.sum()).item() if known.any() else None
+    cuda = torch.cuda.is_available()
+    return {
+        "schema_version": 1,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "git_commit": _git_commit(),
+        "seeds": {
+            "run": config.run.seed,
+            "noise": config.run.seed if config.noise.seed is None else config.noise.seed,
+        },
+        "hardware": {
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+            if cuda
+            else [],
+        },
+        "workers": config.scale.workers,
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "train": len(data.train),
+            "meta": len(data.meta),
+            "validation": len(data.validation),
+            "test": len(data.test),
+            "labels_changed": None if corrupted is None else round(corrupted, 4),
+        },
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the source that runs, None outside a checkout of its own."""
+    try:
+        # An environment inside another project's checkout is not tracked there.
+        subprocess.run(  # noqa: S603
+            ["git", "ls-files", "--error-unmatch", Path(__file__).name],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            timeout=5,
+            check=True,
+        )
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
