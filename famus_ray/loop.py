@@ -199,7 +199,11 @@ def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[st
         peer = {"peer": peers[0]} if peers else {}
         save_checkpoint(folder.best, {"epoch": state.epoch, "model": first, **peer})
     folder.write_curves(state.curves)
-    if last_epoch or state.epoch % config.run.checkpoint_every == 0:
+    study = config.study
+    others_go_on = study.scheduler == "pbt" and state.epoch % study.exploit_every == 0
+    if last_epoch or others_go_on or state.epoch % config.run.checkpoint_every == 0:
         if state.samples is not None:
             folder.write_samples(state.samples)
         save_checkpoint(folder.last, state.state_dict())
+    if others_go_on and not last_epoch:
+        folder.keep(state.epoch)

@@ -62,7 +62,7 @@ class Bar:
 
     def show(self, completed: float, news: str) -> None:
         """Move the bar; without a terminal, a line now and then, and always the last."""
-        self.bar.update(self._task, completed=completed)
+        self.bar.update(self._task, completed=completed, total=self.total)
         self._news = news
         now = time.monotonic()
         due = now - self._last_line > _SECONDS_BETWEEN_LINES or completed >= self.total

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,16 @@ class RunFolder:
                 f"{self.path}: its curves reach epoch {reached}, but {self.last} is gone, so it "
                 "cannot go on; to train it again choose another name, or remove the folder"
             )
+
+    def kept(self, epoch: int) -> Path:
+        """The folder of the checkpoints kept from this epoch, for other runs to go on from."""
+        return self.path / "checkpoints" / f"epoch-{epoch:04d}"
+
+    def keep(self, epoch: int) -> None:
+        """Keep the checkpoints as they are at this epoch."""
+        self.kept(epoch).mkdir(exist_ok=True)
+        for file in (self.last, self.best):
+            shutil.copyfile(file, self.kept(epoch) / file.name)
 
     def write_curves(self, rows: Sequence[tuple[int, str, float]]) -> None:
         """Replace the curves by `rows` of epoch, metric and value."""

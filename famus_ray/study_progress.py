@@ -19,7 +19,7 @@ from famus_ray.progress import Bar
 from famus_ray.reading.trials import best_of
 
 if TYPE_CHECKING:
-    from famus_ray.scale.search import TrialNews
+    from famus_ray.scale.reports import TrialNews
 
 __all__ = ["StudyProgress", "spark_line"]
 
@@ -65,6 +65,7 @@ class StudyProgress(Bar):
         self._began: float | None = None
 
     def on_trial(self, news: TrialNews) -> None:
+        self.total = max(self.total, news.number + 1)  # children, of pbt, come in addition
         if news.event == "started":
             self._seconds += self._running.pop(news.number, _Running()).seconds  # tried again
             self._running[news.number] = _Running()

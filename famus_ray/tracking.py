@@ -62,6 +62,8 @@ class Trackers:
         Args:
             points: the curves so far, this epoch and all before it.
         """
+        if not self._config.run.track:
+            return
         if self._open is None:
             self._begin([point for point in points if point[0] < epoch])
         self._log([point for point in points if point[0] == epoch], list(self._open or {}))

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from famus_ray.config.resolve import resolve
-from famus_ray.scale.search import Report, TrialNews
+from famus_ray.scale.reports import Report, TrialNews
 from famus_ray.study_progress import StudyProgress, spark_line
 
 

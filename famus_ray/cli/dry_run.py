@@ -51,7 +51,7 @@ def show_space(space: Space, as_json: bool) -> None:
         seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
         if study.leaders:
             seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
-        pruned = study.scheduler != "none"
+        pruned = study.scheduler not in ("none", "pbt")
         print(
             f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} "
             f"epochs{f', pruned from epoch {study.grace_epochs} on' if pruned else ''}; "

@@ -121,7 +121,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         kept = is_feasible(trials)
         trials["state"] = trials["state"].where(kept, trials["state"] + ", infeasible")
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
-        again = [c for c in ("replicates",) if trials[c].notna().any()]
+        again = [c for c in ("replicates", "parent") if trials[c].notna().any()]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
         shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
         more = [c for c in trials if str(c).startswith(shown)]

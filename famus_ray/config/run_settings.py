@@ -79,8 +79,9 @@ class StudyConfig(Section):
     """tpe: tree-structured Parzen estimator; random; grid: every combination; qmc: an even
     spread; gp: Gaussian process; nsga2, nsga3: evolution, for several objectives (nsga3 for
     three or more); cmaes: evolution strategy, for numbers (needs the extra `search`)."""
-    scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
-    """What ends poor trials early: successive halving, HyperBand, the median rule, nothing."""
+    scheduler: Literal["asha", "hyperband", "median", "pbt", "none"] = "asha"
+    """What ends poor trials early: successive halving, HyperBand, the median rule, nothing; pbt:
+    population based training, in which children of good trials go on in the place of poor ones."""
     seed: Seed = 0
     """Seed of the searcher."""
     startup_trials: Int = Field(5, ge=1)
@@ -89,5 +90,7 @@ class StudyConfig(Section):
     """Epochs before a trial can be pruned."""
     reduction_factor: Int = Field(3, ge=2)
     """At each rung one trial in so many goes on (asha, hyperband)."""
+    exploit_every: Int = Field(5, ge=1)
+    """Epochs after which the poorest quarter of the population is replaced (pbt)."""
     retries: Int = Field(2, ge=0)
     """How often a trial is begun again whose process or node was lost."""

@@ -35,7 +35,12 @@ from famus_ray.config.ranges import (
 )
 from famus_ray.config.resolve import Resolved, load_yaml, preset_names, resolve
 from famus_ray.config.schema import field_names
-from famus_ray.config.space_checks import grid_problems, range_problems, space_problems
+from famus_ray.config.space_checks import (
+    grid_problems,
+    population_problems,
+    range_problems,
+    space_problems,
+)
 from famus_ray.config.space_order import dependencies_first
 from famus_ray.errors import UserError, did_you_mean
 
@@ -200,6 +205,8 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     else:
         if base.config.study.searcher == "grid":
             problems += grid_problems(entries, base)
+        if base.config.study.scheduler == "pbt":
+            problems += population_problems(entries)
     if problems:
         raise UserError(joined(name, problems))
     text = path.read_text(encoding="utf-8")

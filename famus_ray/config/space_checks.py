@@ -14,10 +14,20 @@ from famus_ray.config.schema import Config, field_names
 from famus_ray.config.space_order import dependencies_first, in_a_circle
 from famus_ray.errors import UserError
 
-__all__ = ["check_study", "grid_problems", "range_problems", "space_problems"]
+__all__ = [
+    "CHANGE_IN_RUN",
+    "check_study",
+    "grid_problems",
+    "population_problems",
+    "range_problems",
+    "space_problems",
+]
 
 _FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
 _NOT_FIXED = ("run.batch_size",)
+
+# Settings that a run may go on with after they were changed: what pbt perturbs.
+CHANGE_IN_RUN = ("optimiser.lr", "meta.lr", "meta.gate_lr", "meta.lambda1", "meta.lambda2")
 
 
 def check_study(config: Config) -> None:
@@ -44,6 +54,11 @@ def check_study(config: Config) -> None:
     if study.minimise and study.leaders:
         raise UserError(
             f"study.leaders = {study.leaders}: with several objectives none leads; leave it out"
+        )
+    if study.scheduler == "pbt" and study.leaders:
+        raise UserError(
+            "study.leaders: what pbt finds is a schedule, which no single configuration repeats; "
+            "leave it out"
         )
     if study.constraints and study.searcher in ("cmaes", "gp"):
         raise UserError(
@@ -101,6 +116,15 @@ def grid_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
     if base.sources["study.trials"] != "default":
         found.append("study.trials: a grid has all its trials; leave it out")
     return found
+
+
+def population_problems(entries: Mapping[str, Range]) -> list[str]:
+    """Why a population has nothing to perturb."""
+    ranges = [name for name, entry in entries.items() if isinstance(entry, FloatRange)]
+    if set(ranges) & {*CHANGE_IN_RUN}:
+        return []
+    names = ", ".join(CHANGE_IN_RUN)
+    return [f"study.scheduler: pbt perturbs ranges of {names}; the space has none of them"]
 
 
 def range_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:

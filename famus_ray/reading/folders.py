@@ -127,8 +127,8 @@ def load_trials(study: str | Path) -> pd.DataFrame:
         return trials_table(ledger, live=is_held(ledger))
     if (folder / "trials.parquet").is_file():
         frame = read_table(folder / "trials.parquet", TRIALS)
-        if "replicates" not in frame:
-            frame.insert(2, "replicates", pd.Series(pd.NA, index=frame.index, dtype="Int64"))
+        for column in {"replicates", "parent"} - {*frame}:  # older versions had neither
+            frame[column] = pd.Series(pd.NA, index=frame.index, dtype="Int64")
         return frame
     if is_study(folder):
         raise UserError(f"{folder}: a study whose ledger.jsonl, which holds its trials, is gone")

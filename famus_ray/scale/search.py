@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from famus_ray.config.space import Space
 from famus_ray.errors import UserError
 from famus_ray.ledger import FINAL, append_event, read_events
 from famus_ray.scale.leaders import Leaders
+from famus_ray.scale.population import Population, continue_from
+from famus_ray.scale.reports import OnTrial, Report, TrialNews, trial_id
 from famus_ray.scale.sampling import new_pruner, new_sampler
 
-__all__ = ["OnTrial", "Report", "Search", "TrialNews"]
+__all__ = ["Search"]
 
 _UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
 _STATES = {
@@ -38,66 +40,17 @@ _STATES = {
 _DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 
-@dataclass(frozen=True)
-class Report:
-    """A trial after one more epoch.
-
-    Attributes:
-        epoch: completed epochs, from 1.
-        value: the metric at the best epoch so far, the mean over seeds.
-        value_std: its standard deviation over seeds, None with one.
-        costs: the minimised objectives, by curve.
-        excess: by how much each constraint is broken, by its text; at most 0 where it is kept.
-        seconds: of training in this attempt.
-        latest: the metric after this epoch, the mean over seeds.
-    """
-
-    epoch: int
-    value: float
-    value_std: float | None = None
-    costs: Mapping[str, float] = field(default_factory=dict)
-    excess: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    node: str | None = None
-    latest: float | None = None
-
-
-@dataclass(frozen=True)
-class TrialNews:
-    """Something that happened to a trial: started, reported, completed, pruned or failed.
-
-    Attributes:
-        report: its latest, None before the first epoch.
-        can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
-    """
-
-    event: str
-    number: int
-    trial_id: str
-    report: Report | None = None
-    can_lead: bool = True
-    error: str | None = None
-
-    @property
-    def epoch(self) -> int:
-        """Completed epochs."""
-        return self.report.epoch if self.report else 0
-
-    @property
-    def value(self) -> float | None:
-        """The metric at the best epoch so far."""
-        return self.report.value if self.report else None
-
-
-OnTrial = Callable[[TrialNews], None]
-
-
 @dataclass
 class _Open:
-    """A trial under way; without one of Optuna's it is a leader's further seed."""
+    """A trial under way, without one of Optuna's where the searcher did not draw it.
+
+    Attributes:
+        again: it trains a leader with a further seed.
+    """
 
     trial: Trial | None
     settings: dict[str, Any]
+    again: bool = False
     last: Report | None = None
 
     @property
@@ -121,6 +74,10 @@ class Search:
         self._open: dict[int, _Open] = {}
         self._drawn = self._count = 0  # trials of the search; those and the leaders' further seeds
         self._leaders = Leaders(self._config)
+        self._settings: list[dict[str, Any]] = []  # of all trials
+        is_pbt = self._config.study.scheduler == "pbt"
+        self._population = Population(self._config, space.entries) if is_pbt else None
+        self._kind = "random" if is_pbt else self._config.study.searcher
         events = read_events(ledger)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -143,13 +100,17 @@ class Search:
         """Trials to run, at most: those that have not ended, and the new ones."""
         study, drawn = self._config.study, max(0, self._planned - self._drawn)
         over = not drawn and not self.may_go_on
-        again = self._leaders.left if over else study.leaders * study.leader_seeds
-        return len(self._open) + drawn + again
+        more = self._leaders.left if over else study.leaders * study.leader_seeds
+        if self._population is not None:
+            most = self._planned * (self._config.schedule.epochs // study.exploit_every)
+            more = most if drawn or self._open or self._population.due else 0
+        return len(self._open) + drawn + more
 
     @property
     def may_go_on(self) -> bool:
-        """Whether who leads, and is trained again, is known only when open trials have ended."""
-        return self._config.study.leaders > 0 and any(t.trial for t in self._open.values())
+        """Whether there may be more trials to run when those under way have ended."""
+        searched = any(not trial.again for trial in self._open.values())
+        return searched and (self._population is not None or self._config.study.leaders > 0)
 
     def suggest(self) -> tuple[int, dict[str, Any]] | None:
         """Number and settings of a trial to run; None when there is none now."""
@@ -157,16 +118,18 @@ class Search:
             number = self._waiting.popleft()
             return number, self._open[number].settings
         number = self._count
+        if self._population is not None and self._population.due:
+            return number, self._child(self._population)
         if self._drawn < self._planned:
             given = self._fixed[self._drawn] if self._drawn < len(self._fixed) else None
-            settings = self._ask(given, self._config.study.searcher)
+            settings = self._ask(given, self._kind)
             append_event(self._ledger, "started", trial_id(number), params=settings)
             return number, settings
         again = None if self.may_go_on else self._leaders.next()
         if again is None:
             return None
         leader, settings = again
-        self._train_again(leader, settings)
+        self._add(None, settings, leader=leader)
         append_event(self._ledger, "started", trial_id(number), params=settings, replicates=leader)
         return number, settings
 
@@ -180,7 +143,7 @@ class Search:
         append_event(
             self._ledger, "reported", trial_id(number), epoch=report.epoch,
             value=report.value if math.isfinite(report.value) else None,
-            seconds=round(report.seconds, 3), node=report.node,
+            seconds=round(report.seconds, 3), node=report.node, latest=report.latest,
             **({} if report.value_std is None else {"value_std": report.value_std}),
             **({"costs": dict(report.costs)} if report.costs else {}),
             **({"excess": dict(report.excess)} if report.excess else {}),
@@ -204,8 +167,7 @@ class Search:
         self._end(number, state)
 
     def _replay(self, events: Iterable[Mapping[str, Any]]) -> None:
-        kind = self._config.study.searcher
-        searcher = kind if kind in _DRAW_IN_TURN else "random"
+        searcher = self._kind if self._kind in _DRAW_IN_TURN else "random"
         for event in events:
             if "trial_id" not in event:
                 continue
@@ -216,13 +178,17 @@ class Search:
                     "read; put back a whole copy of the file, or begin a new study"
                 )
             if event["event"] == "started" and "replicates" in event:
-                self._train_again(event["replicates"], event["params"])
+                self._add(None, event["params"], leader=event["replicates"])
+            elif event["event"] == "started" and "parent" in event and self._population:
+                self._population.born()
+                self._add(None, event["params"])
             elif event["event"] == "started":
                 self._ask(event["params"], searcher)
             elif event["event"] == "reported" and number in self._open:
                 value = math.nan if event["value"] is None else event["value"]
                 more = {name: event.get(name, {}) for name in ("costs", "excess")}
-                self._report(number, Report(event["epoch"], value, **more))
+                report = Report(event["epoch"], value, latest=event.get("latest"), **more)
+                self._report(number, report)
             elif event["event"] in FINAL and number in self._open and not event.get("lost"):
                 self._end(number, event["event"])
 
@@ -236,18 +202,38 @@ class Search:
             if searcher in _DRAW_IN_TURN:
                 _ = trial.relative_params  # drawn although settings are given
             settings = self._space(trial)
-        self._open[self._count] = _Open(trial, settings)
-        self._drawn, self._count = self._drawn + 1, self._count + 1
+        self._add(trial, settings)
+        self._drawn += 1
         return settings
 
-    def _train_again(self, leader: int, settings: Mapping[str, Any]) -> None:
-        self._open[self._count] = _Open(None, dict(settings))
+    def _child(self, population: Population) -> dict[str, Any]:
+        """The settings of a child, whose run folder stands at the epoch that it goes on from."""
+        from famus_ray.scale.trial_process import trial_config
+
+        number, trials = self._count, self._ledger.parent / "trials"
+        parent, epoch, settings = population.child(number, self._settings)
+        config = trial_config(self._config.model_dump(mode="json"), settings)
+        continue_from(trials / trial_id(parent), trials / trial_id(number), epoch, config)
+        population.born()
+        self._add(None, settings)
+        append_event(self._ledger, "started", trial_id(number), params=settings, parent=parent)
+        return settings
+
+    def _add(
+        self, trial: Trial | None, settings: Mapping[str, Any], leader: int | None = None
+    ) -> None:
+        self._open[self._count] = _Open(trial, dict(settings), again=leader is not None)
+        self._settings.append(dict(settings))
         self._count += 1
-        self._leaders.begun(leader)
+        if leader is not None:
+            self._leaders.begun(leader)
 
     def _report(self, number: int, report: Report) -> bool:
         at = self._open[number]
         at.last = report
+        if self._population is not None and math.isfinite(report.value):
+            latest = report.value if report.latest is None else report.latest
+            return self._population.reported(number, report.epoch, latest)
         if at.trial is None or len(self._study.directions) > 1:
             return False
         with warnings.catch_warnings():
@@ -257,6 +243,8 @@ class Search:
 
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)
+        if self._population is not None:
+            self._population.ended(number)
         if at.trial is None:
             return
         told = _STATES[state]
@@ -274,10 +262,5 @@ class Search:
 
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         at = self._open[number]
-        can_lead = at.trial is not None and at.is_feasible
+        can_lead = not at.again and at.is_feasible
         self._on_trial(TrialNews(event, number, trial_id(number), at.last, can_lead, error))
-
-
-def trial_id(number: int) -> str:
-    """The name of a trial's folder."""
-    return f"{number:04d}"

@@ -14,7 +14,7 @@ from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.errors import UserError
 from famus_ray.loop import EpochReport, epochs
 from famus_ray.run_folder import RunFolder
-from famus_ray.scale.search import Report
+from famus_ray.scale.reports import Report
 
 __all__ = ["DatasetCache", "SeededRuns", "seed_configs", "seed_folders"]
 

@@ -13,7 +13,8 @@ from famus_ray.loop import check
 from famus_ray.run_folder import RunFolder, config_text, new_path
 from famus_ray.scale.capacity import Capacity, check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
-from famus_ray.scale.search import OnTrial, Search, TrialNews
+from famus_ray.scale.reports import OnTrial, TrialNews
+from famus_ray.scale.search import Search
 from famus_ray.tables import TRIALS, write_table
 
 __all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]

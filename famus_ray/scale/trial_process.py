@@ -21,7 +21,7 @@ from famus_ray.config.schema import Config
 from famus_ray.errors import Diverged
 from famus_ray.memory import keep_freed_memory
 from famus_ray.scale.cluster import on_devices
-from famus_ray.scale.search import trial_id
+from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
 
 __all__ = ["TrialProcess", "trial_config"]

@@ -8,7 +8,8 @@ from famus_ray.config.space import load_space
 from famus_ray.errors import UserError
 from famus_ray.ledger import trials_table
 from famus_ray.reading.trials import best_of, leaders
-from famus_ray.scale.search import Report, Search
+from famus_ray.scale.reports import Report
+from famus_ray.scale.search import Search
 
 SPACE = """
 preset: digits

@@ -1,0 +1,67 @@
+"""What a trial tells the search after an epoch, and the search those who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["OnTrial", "Report", "TrialNews", "trial_id"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A trial after one more epoch.
+
+    Attributes:
+        epoch: completed epochs, from 1.
+        value: the metric at the best epoch so far, the mean over seeds.
+        value_std: its standard deviation over seeds, None with one.
+        costs: the minimised objectives, by curve.
+        excess: by how much each constraint is broken, by its text; at most 0 where it is kept.
+        seconds: of training in this attempt.
+        latest: the metric after this epoch, the mean over seeds.
+    """
+
+    epoch: int
+    value: float
+    value_std: float | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    excess: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    node: str | None = None
+    latest: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialNews:
+    """Something that happened to a trial: started, reported, completed, pruned or failed.
+
+    Attributes:
+        report: its latest, None before the first epoch.
+        can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
+    """
+
+    event: str
+    number: int
+    trial_id: str
+    report: Report | None = None
+    can_lead: bool = True
+    error: str | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Completed epochs."""
+        return self.report.epoch if self.report else 0
+
+    @property
+    def value(self) -> float | None:
+        """The metric at the best epoch so far."""
+        return self.report.value if self.report else None
+
+
+OnTrial = Callable[[TrialNews], None]
+
+
+def trial_id(number: int) -> str:
+    """The name of a trial's folder."""
+    return f"{number:04d}"
