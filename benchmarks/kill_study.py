@@ -158,7 +158,10 @@ def kill_on_a_cluster() -> None:
 
 def trial_processes(node: Any) -> list[psutil.Process]:
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return [p for p in raylet.children(recursive=True) if "Train" in p.cmdline()[0] + p.name()]
+    # ray::RunTrial between two epochs, ray::ResourceTrainable.train in one.
+    names = ("Trial", "Trainable")
+    children = raylet.children(recursive=True)
+    return [p for p in children if any(name in "".join(p.cmdline()[:1]) for name in names)]
 
 
 def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
