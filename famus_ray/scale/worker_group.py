@@ -13,6 +13,7 @@ from famus_ray.config.schema import ScaleConfig
 __all__ = ["WorkerGroup", "bundles"]
 
 _MEET_WITHIN = 120.0  # seconds
+_LOST_WITHIN = 15.0  # seconds until Ray knows of a lost worker whose peers know it already
 
 
 class WorkerGroup:
@@ -44,13 +45,17 @@ class WorkerGroup:
         if not self._workers:
             self._start()
         first, *_ = running = [worker.step.remote() for worker in self._workers]
+        failed = None
         while running:
-            (done,), running = ray.wait(running)
-            result: dict[str, Any] = ray.get(done)
-            if result.get("end") == "failed":  # perhaps here alone, and the others wait for it
-                self._stop()
-                return result
-        return dict(ray.get(first))
+            # One that fails leaves the others waiting, or was itself left by one that is lost.
+            done, running = ray.wait(running, timeout=_LOST_WITHIN if failed else None)
+            if not done:
+                break
+            result: dict[str, Any] = ray.get(done[0])
+            failed = failed or (result if result.get("end") == "failed" else None)
+        if failed:
+            self._stop()
+        return failed or dict(ray.get(first))
 
     def _start(self) -> None:
         from famus_ray.scale.trial_process import TrialProcess

@@ -31,8 +31,8 @@ space:
 points:
   - {optimiser.lr: 0.02, model.widths: "[8, 8, 16]"}
   - {optimiser.lr: 0.001, model.widths: "[8, 8, 16]"}
-  - {optimiser.lr: 0.02, model.widths: "[4, 4]"}
   - {optimiser.lr: 1.0e+29, model.widths: "[8, 8, 16]"}
+  - {optimiser.lr: 0.02, model.widths: "[4, 4]"}
 """
 
 
@@ -54,10 +54,10 @@ def test_trials_of_two_workers(tmp_path: Path):
     trials = fr.load_trials(tmp_path / "two")
     assert killed
     assert trials["attempts"].tolist() == [2, 1, 1, 1]
-    assert trials["state"].tolist() == ["completed", "pruned", "failed", "pruned"]
+    assert trials["state"].tolist() == ["completed", "pruned", "pruned", "failed"]
     assert trials["epochs"].tolist() == [3, 1, 0, 0]
-    assert "has 3 stages" in trials.loc[2, "error"]
-    assert "loss is nan" in trials.loc[3, "error"]
+    assert "has 3 stages" in trials.loc[3, "error"]
+    assert "loss is nan" in trials.loc[2, "error"]
     first = [e for e in read_events(tmp_path / "two/ledger.jsonl") if e.get("trial_id") == "0000"]
     assert [e["epoch"] for e in first if e["event"] == "reported"] in ([1, 2, 3], [1, 3])
 
