@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.loop import EpochReport, OnStep, check, epochs
 from famus_ray.memory import keep_freed_memory
+from famus_ray.progress import EpochProgress
 from famus_ray.reading.folders import (
     RunSummary,
     find_folder,
@@ -68,7 +71,11 @@ class StudyResult:
 
 
 def train(
-    preset: str | Path = "digits", *overrides: str, resume: bool = False, **sections: Any
+    preset: str | Path = "digits",
+    *overrides: str,
+    resume: bool = False,
+    quiet: bool = False,
+    **sections: Any,
 ) -> RunResult:
     """One run, finished: its folder, its config and its accuracies.
 
@@ -79,6 +86,7 @@ def train(
         overrides: `section.key=value`, as on a command line; they win over `sections`, and of
             the same one twice the last counts.
         resume: go on in the folder of the run that run.name names, from its last checkpoint.
+        quiet: show no progress; else it is on standard error.
         sections: sections of the config as mappings, or their main field as a word.
 
     Raises:
@@ -87,7 +95,11 @@ def train(
         Diverged: a loss that is not finite; the last good checkpoint is kept.
     """
     config = resolve(preset, overrides, sections).config
-    return run_config(config, new_run_path(config, resume=resume), resume=resume)
+    path = new_run_path(config, resume=resume)
+    with EpochProgress(path.name, config.schedule.epochs, _console(quiet)) as shown:
+        return run_config(
+            config, path, resume=resume, on_epoch=shown.on_epoch, on_step=shown.on_step
+        )
 
 
 def run_config(
@@ -153,11 +165,12 @@ def resume_run(
     return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
 
 
-def resume(folder: str | Path) -> RunResult | StudyResult:
+def resume(folder: str | Path, *, quiet: bool = False) -> RunResult | StudyResult:
     """A run or study that was interrupted, finished; one that is finished already, as it is.
 
     Args:
         folder: its path, or its name under `runs/`.
+        quiet: show no progress; else it is on standard error.
 
     Raises:
         UserError: neither is there, a checkpoint is gone, or another process is running it.
@@ -165,31 +178,40 @@ def resume(folder: str | Path) -> RunResult | StudyResult:
     """
     path = find_folder(folder)
     if not is_study(path):
-        return resume_run(path)
+        epochs_planned = load_config(path)["schedule"]["epochs"]
+        with EpochProgress(path.name, epochs_planned, _console(quiet)) as run:
+            return resume_run(path, on_epoch=run.on_epoch, on_step=run.on_step)
     from famus_ray.scale.study import resume_study
+    from famus_ray.study_progress import progress_of
 
-    resume_study(path)
+    with progress_of(path, console=_console(quiet)) as study:
+        resume_study(path, on_trial=study.on_trial)
     return _study_result(path)
 
 
-def extend(study: str | Path, trials: int) -> StudyResult:
+def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResult:
     """A finished study with so many trials more; its searcher knows those before.
 
     Args:
         study: its path, or its name under `runs/`.
         trials: how many to add, at least 1.
+        quiet: show no progress; else it is on standard error.
 
     Raises:
         UserError: no study there, another process is running it, or it is a grid.
     """
     from famus_ray.scale.study import extend_study
+    from famus_ray.study_progress import progress_of
 
     path = find_folder(study)
-    extend_study(path, trials)
+    with progress_of(path, more_trials=trials, console=_console(quiet)) as shown:
+        extend_study(path, trials, shown.on_trial)
     return _study_result(path)
 
 
-def tune(space: str | Path, *overrides: str, trials: int | None = None) -> StudyResult:
+def tune(
+    space: str | Path, *overrides: str, trials: int | None = None, quiet: bool = False
+) -> StudyResult:
     """A finished study: Optuna suggests, Ray Tune runs the trials on this machine, or on the
     cluster at `scale.address`.
 
@@ -197,6 +219,7 @@ def tune(space: str | Path, *overrides: str, trials: int | None = None) -> Study
         space: a search space's name, such as `famus`, or a YAML file.
         overrides: `section.key=value`, over the space's preset and settings.
         trials: how many; `study.trials` when left out.
+        quiet: show no progress; else it is on standard error.
 
     Raises:
         UserError: every problem of the space and the settings at once, data that are missing, a
@@ -204,12 +227,19 @@ def tune(space: str | Path, *overrides: str, trials: int | None = None) -> Study
     """
     from famus_ray.config.space import load_space
     from famus_ray.scale.study import new_study_path, run_study
+    from famus_ray.study_progress import StudyProgress
 
     more = () if trials is None else (f"study.trials={trials}",)
     loaded = load_space(str(space), (*overrides, *more))
     path = new_study_path(loaded)
-    run_study(loaded, path)
+    progress = StudyProgress(loaded.base.config, loaded.planned_runs(), console=_console(quiet))
+    with progress:
+        run_study(loaded, path, progress.on_trial)
     return _study_result(path)
+
+
+def _console(quiet: bool) -> Console:
+    return Console(stderr=True, quiet=quiet)
 
 
 def _study_result(path: Path) -> StudyResult:

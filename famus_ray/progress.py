@@ -75,8 +75,8 @@ class Bar:
 class EpochProgress(Bar):
     """Progress of one run: give `on_epoch` and `on_step` to the training."""
 
-    def __init__(self, label: str, epochs: int) -> None:
-        super().__init__(label, epochs, TimeRemainingColumn())
+    def __init__(self, label: str, epochs: int, console: Console | None = None) -> None:
+        super().__init__(label, epochs, TimeRemainingColumn(), console=console)
 
     def on_epoch(self, report: EpochReport) -> None:
         m = report.metrics

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,14 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from famus_ray.config.schema import Config
+from famus_ray.config.space import saved_space
 from famus_ray.ledger import FINAL
 from famus_ray.progress import Bar
+from famus_ray.reading.folders import load_trials
 from famus_ray.reading.trials import best_of
 
 if TYPE_CHECKING:
     from famus_ray.scale.reports import TrialNews
 
-__all__ = ["StudyProgress", "spark_line"]
+__all__ = ["StudyProgress", "progress_of", "spark_line"]
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_TRIALS = 8  # that get a line of their own
@@ -132,6 +135,18 @@ class StudyProgress(Bar):
         scale = self._config.scale
         each = scale.gpus_per_worker or scale.cpus_per_worker
         return f"{seconds / 3600 * scale.workers * each:.2g}"
+
+
+def progress_of(
+    path: Path,
+    overrides: tuple[str, ...] = (),
+    more_trials: int = 0,
+    console: Console | None = None,
+) -> StudyProgress:
+    """The progress of the study in the folder `path`, which is there already."""
+    space = saved_space(path, overrides)
+    planned = space.planned_runs() + more_trials
+    return StudyProgress(space.base.config, planned, load_trials(path), console)
 
 
 def spark_line(values: Sequence[float], width: int = 20) -> str:

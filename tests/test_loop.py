@@ -72,6 +72,14 @@ def reached(run: Path, epoch: int) -> bool:
     return fr.load_curves(run)["epoch"].max() >= epoch
 
 
+def test_a_run_from_python_shows_its_progress_unless_it_is_to_be_quiet(tmp_path: Path, capsys):
+    short = ("schedule.epochs=1", "model.widths=[8,8,16]", "run.threads=1", f"run.root={tmp_path}")
+    fr.train("digits", *short, method="ce")
+    assert capsys.readouterr().err.startswith("digits-ce 1/1  loss ")
+    fr.train("digits", *short, method="ce", quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     tmp_path: Path, uninterrupted: Path
 ):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from famus_ray.cli.options import AsJson, DryRun, Name, Overrides, check_target
-
-if TYPE_CHECKING:
-    from famus_ray.study_progress import StudyProgress
 
 __all__ = ["extend", "resume", "trials", "tune"]
 
@@ -71,8 +68,9 @@ def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> 
         show_run(result, as_json)
         return
     from famus_ray.scale.study import resume_study
+    from famus_ray.study_progress import progress_of
 
-    with again, _progress_of(path, more) as bar:
+    with again, progress_of(path, more) as bar:
         left = resume_study(path, more, bar.on_trial)
     if not left:
         say("nothing was left to do: all trials have ended")
@@ -88,9 +86,10 @@ def extend(
     from famus_ray.cli.output import interruptible, show_study
     from famus_ray.reading.folders import find_folder
     from famus_ray.scale.study import extend_study
+    from famus_ray.study_progress import progress_of
 
     path = find_folder(name)
-    with interruptible(path), _progress_of(path, trials=trials) as bar:
+    with interruptible(path), progress_of(path, more_trials=trials) as bar:
         extend_study(path, trials, bar.on_trial)
     show_study(path, as_json)
 
@@ -116,13 +115,3 @@ def trials(
 
         table = with_test_accuracy(table, load_curves(name), load_config(name)["run"]["select"])
     show_trials(table.sort_values("value", ascending=False), to, as_json)
-
-
-def _progress_of(path: Path, overrides: tuple[str, ...] = (), trials: int = 0) -> StudyProgress:
-    """The progress of a study that is there already."""
-    from famus_ray.config.space import saved_space
-    from famus_ray.reading.folders import load_trials
-    from famus_ray.study_progress import StudyProgress
-
-    space = saved_space(path, overrides)
-    return StudyProgress(space.base.config, space.planned_runs() + trials, load_trials(path))
