@@ -5,7 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from famus_ray.config.space import load_space
 from famus_ray.ledger import append_event
+from famus_ray.run_folder import config_text
 
 
 def test_a_dry_run_of_a_study_shows_the_space_and_writes_nothing(here, tmp_path):
@@ -29,8 +31,8 @@ def study(tmp_path):
     """A study of two trials, the second the better one."""
     ledger = tmp_path / "runs" / "s" / "ledger.jsonl"
     ledger.parent.mkdir(parents=True)
-    for trial_id, value in (("a", 0.25), ("b", 0.5)):
-        append_event(ledger, "started", trial_id, params={"meta.lr": value})
+    for trial_id, value in (("0000", 0.25), ("0001", 0.5)):
+        append_event(ledger, "started", trial_id, params={"meta.lr": value, "optimiser.lr": 0.1})
         append_event(ledger, "reported", trial_id, epoch=3, value=value, seconds=1.0)
         append_event(ledger, "completed", trial_id)
 
@@ -38,9 +40,9 @@ def study(tmp_path):
 def test_trials_come_as_a_table_with_the_best_first(here, study):
     _, stdout, _ = here("trials", "s")
     header, *rows = [line.split() for line in stdout.splitlines()]
-    assert header == ["trial", "state", "value", "epochs", "seconds", "meta.lr"]
-    assert rows == [["1", "completed", "0.5", "3", "1", "0.5"],
-                    ["0", "completed", "0.25", "3", "1", "0.25"]]  # fmt: skip
+    assert header == ["trial", "state", "value", "epochs", "seconds", "meta.lr", "optimiser.lr"]
+    assert rows == [["1", "completed", "0.5", "3", "1", "0.5", "0.1"],
+                    ["0", "completed", "0.25", "3", "1", "0.25", "0.1"]]  # fmt: skip
 
 
 def test_trials_come_as_json_csv_or_parquet(here, study, tmp_path):
@@ -50,3 +52,13 @@ def test_trials_come_as_json_csv_or_parquet(here, study, tmp_path):
     assert (code, json.loads(stdout)) == (0, {"trials": "t.parquet"})
     for table in (pd.read_csv(tmp_path / "t.csv"), pd.read_parquet(tmp_path / "t.parquet")):
         assert table["value"].tolist() == [0.5, 0.25]
+
+
+def test_a_finished_study_resumed_says_so(here, study, tmp_path):
+    space = load_space("quick", ("study.trials=2",))
+    folder = tmp_path / "runs" / "s"
+    (folder / "space.yaml").write_text(space.text)
+    (folder / "config.yaml").write_text(config_text(space.base.config))
+    code, stdout, stderr = here("resume", "s", "--json")
+    assert (code, json.loads(stdout)["states"]) == (0, {"completed": 2})
+    assert stderr == "nothing was left to do: all trials have ended\n"
