@@ -14,7 +14,8 @@ class Known:
 
     Attributes:
         about: one line.
-        images: of each split as published; empty where that is up to the user.
+        images: of each split as published; without those that are up to the user, or are published
+            in round numbers only.
         size: on disk, for people.
         source: where to get it.
         layout: files and folders under the root, for people.
@@ -112,8 +113,8 @@ KNOWN: dict[str, Known] = {
         classes=50,
     ),
     "webvision": Known(
-        about="WebVision 1.0: Google and Flickr, 1000 classes",
-        images={"train": 2_439_574, "test": 50_000},
+        about="WebVision 1.0: Google and Flickr, more than 2.4 million images of 1000 classes",
+        images={"test": 50_000},
         size="100 GB at 256 pixels",
         source=_WEBVISION_SOURCE,
         layout=(_WEBVISION_LAYOUT[0].replace("google.txt", "{google,flickr}.txt"),
