@@ -124,8 +124,8 @@ def importance_figure(shares: pd.Series) -> go.Figure:
     return figure.update_layout(margin={"l": 150, "r": 20, "t": 16, "b": 48})
 
 
-def slices_figure(trials: pd.DataFrame, setting: str) -> go.Figure:
-    """The value of each trial over one setting, coloured by state."""
+def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure:
+    """The value of each trial over one setting, coloured by state; `log`: by its logarithm."""
     figure = new_figure(setting, "value")
     numbers = pd.to_numeric(trials[PARAMETER + setting], errors="coerce")
     for state, rows in trials.groupby("state"):
@@ -138,10 +138,7 @@ def slices_figure(trials: pd.DataFrame, setting: str) -> go.Figure:
             customdata=rows["trial"],
             hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
         )
-    positive = numbers.dropna()
-    if len(positive) and positive.min() > 0 and positive.max() / positive.min() > 30:
-        figure.update_xaxes(type="log")
-    return figure.update_layout(height=280)
+    return figure.update_xaxes(type="log" if log else None).update_layout(height=280)
 
 
 def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:

@@ -9,6 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from famus_ray.config.ranges import read_ranges
 from famus_ray.files import write_text
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading import figures
@@ -64,6 +65,7 @@ def _study(path: Path) -> dict[str, Any]:
     curves = load_curves(path) if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
     comparable, at_epoch = comparable_values(trials, curves, metric)
     shares = parameter_importance(comparable, path / "space.yaml")
+    ranges = read_ranges(path / "space.yaml")
     retrained = load_retrained(path)
     best = best_of(trials)
     settings = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
@@ -84,7 +86,10 @@ def _study(path: Path) -> dict[str, Any]:
         "fewest": FEWEST_TRIALS,
         "at_epoch": at_epoch,
         "compared": len(comparable),
-        "slices": [_html(figures.slices_figure(drawn, s)) for s in by_importance[:4]],
+        "slices": [
+            _html(figures.slices_figure(drawn, s, log=getattr(ranges.get(s), "log", False)))
+            for s in by_importance[:4]
+        ],
         "leaders": _records(leaders(trials)),
         "comparison": _records(comparison(retrained)) if len(retrained) else [],
         "comparison_figure": _html(

@@ -110,6 +110,14 @@ def test_the_report_of_a_study_works_offline_and_shows_its_trials(study, run):
     assert "Share of the variance" in page.text
 
 
+def test_a_setting_is_drawn_as_it_was_searched(study, run):
+    add_completed(study, run)
+    assert '"type":"log"' in write_report(study).read_text()
+    space = study / "space.yaml"
+    space.write_text(space.read_text().replace(", log: true", ""))
+    assert '"type":"log"' not in write_report(study).read_text()
+
+
 def test_what_a_failed_trial_says_is_shown_and_never_run(study, run):
     add_completed(study, run)
     add_trial(study, run, "bad", "failed", error=f"ValueError: {EVIL}", **{"meta.gated_from": EVIL})
