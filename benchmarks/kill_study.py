@@ -57,11 +57,14 @@ class Study:
         if self.run().wait():
             raise SystemExit(f"resume of {self.path} failed; see {self.path}/ray.log")
 
-    def count(self, event: str) -> int:
-        return sum(e["event"] == event for e in read_events(self.ledger))
+    def epochs(self) -> int:
+        """How far all trials together have come."""
+        events = read_events(self.ledger)
+        latest = {e["trial_id"]: e["epoch"] for e in events if e["event"] == "reported"}
+        return sum(latest.values())
 
-    def wait_for(self, process: subprocess.Popen[bytes], event: str, count: int) -> None:
-        while process.poll() is None and self.count(event) < count:
+    def wait_for(self, process: subprocess.Popen[bytes], epochs: int) -> None:
+        while process.poll() is None and self.epochs() < epochs:
             time.sleep(0.02)
 
     def report(self) -> None:
@@ -94,19 +97,19 @@ def kill_the_driver(kills: int, seed: int = 0) -> None:
         study, families = Study(root, "study.scheduler=none"), list[psutil.Process]()
         for kill, moment in enumerate(sorted(draw.randrange(most) for _ in range(kills)), 1):
             process, began = study.run(), time.monotonic()
-            if study.count("reported") >= moment:  # it was passed: a moment of the start-up
+            if study.epochs() >= moment:  # it was passed: a moment of the start-up
                 time.sleep(draw.uniform(0, 10))
             else:
-                study.wait_for(process, "reported", moment)
+                study.wait_for(process, moment)
                 time.sleep(draw.uniform(0, 0.5))
             families += family(process)
             process.kill()
             process.wait()
-            states = dict(Counter(trials_table(study.ledger)["state"])) if kill else {}
+            states = dict(Counter(trials_table(study.ledger)["state"]))
             seconds = time.monotonic() - began
             print(
                 f"kill {kill}, {seconds:.1f} s after its start: "
-                f"{study.count('reported')} of {most} epochs reported, {states}", flush=True
+                f"{study.epochs()} of {most} epochs, {states}", flush=True
             )  # fmt: skip
         study.finish()
         # Ray's processes notice within half a minute that their head is gone.
@@ -128,16 +131,16 @@ def kill_on_a_cluster() -> None:
     with tempfile.TemporaryDirectory() as root:
         study = Study(root, "study.scheduler=none", f"scale.address={cluster.address}")
         process = study.run()
-        study.wait_for(process, "reported", 8)
+        study.wait_for(process, 8)
         victim = trial_processes(nodes[0])[0]
         victim.kill()
         print("killed a trial's process", flush=True)
         for number, name in ((signal.SIGKILL, "SIGKILL of the driver"), (signal.SIGINT, "Ctrl-C")):
-            study.wait_for(process, "reported", study.count("reported") + 12)
+            study.wait_for(process, study.epochs() + 12)
             process.send_signal(number)
             print(f"{name}: exit code {process.wait()}", flush=True)
             process = study.run()
-        study.wait_for(process, "reported", study.count("reported") + 12)
+        study.wait_for(process, study.epochs() + 12)
         cluster.remove_node(nodes[0], allow_graceful=False)
         print("killed a node of two", flush=True)
         if process.wait():
