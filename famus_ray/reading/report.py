@@ -81,6 +81,7 @@ def _study(path: Path) -> dict[str, Any]:
             trials.assign(feasible=is_feasible(trials)).sort_values("value", ascending=False)
         ),
         "curves": _html(figures.trial_curves_figure(curves, trials, metric)),
+        "costs": cost_columns(trials),
         "fronts": [_html(figures.pareto_figure(trials, c, metric)) for c in cost_columns(trials)],
         "importance": _html(figures.importance_figure(shares)) if len(shares) else None,
         "fewest": FEWEST_TRIALS,
