@@ -146,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--trials", type=int, default=48)
+    parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--path", type=Path, default=Path("runs/which-grouping"))
     parser.add_argument("--page", default="docs/search.md", help="file, or - for the screen")
     given = parser.parse_args()
