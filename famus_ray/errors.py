@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Diverged", "UserError", "did_you_mean", "first_line", "near", "suggestion"]
+__all__ = [
+    "DataNotHere",
+    "Diverged",
+    "UserError",
+    "did_you_mean",
+    "first_line",
+    "near",
+    "suggestion",
+]
 
 
 class UserError(ValueError):
@@ -13,6 +21,10 @@ class UserError(ValueError):
 
     One clear message without a traceback, exit code 2.
     """
+
+
+class DataNotHere(UserError):
+    """The data set's folder is not on this machine, or was not given."""
 
 
 class Diverged(RuntimeError):

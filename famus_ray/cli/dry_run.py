@@ -1,4 +1,8 @@
-"""What `--dry-run` shows: the settings, and what they would cost here."""
+"""What `--dry-run` shows: the settings, and what they would cost here.
+
+Settings that training would refuse are refused, after they were shown; only the data may be
+elsewhere, as people look at a run's settings where they write them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from famus_ray.cli.output import print_table
 from famus_ray.config.resolve import Resolved
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.config.space import Space
+from famus_ray.errors import DataNotHere
 from famus_ray.estimate import describe_cost, describe_study_cost, run_cost
 from famus_ray.run_folder import config_text
 
@@ -23,17 +28,19 @@ def show_config(resolved: Resolved, as_json: bool) -> None:
     config = resolved.config
     if not as_json:
         print(config_text(config, resolved.sources), end="", flush=True)
-    cost = None
+    cost, why = None, ""
     try:
         if config.scale.workers > 1 and config.scale.address is None:
             _check_fits_here(config.scale)
         cost = run_cost(config)
+    except DataNotHere as error:
+        why = str(error)
     finally:
         if as_json:
             content = {"config": config.model_dump(mode="json"), "sources": resolved.sources}
             print(json.dumps({**content, "cost": cost and vars(cost)}, indent=2))
     if not as_json:
-        print(f"# {describe_cost(cost, config.schedule.epochs)}")
+        print(f"# {describe_cost(cost, config.schedule.epochs) if cost else _unknown(why)}")
 
 
 def show_space(space: Space, as_json: bool) -> None:
@@ -58,11 +65,13 @@ def show_space(space: Space, as_json: bool) -> None:
             f"the space has {size or 'no end of'} configurations",
             flush=True,
         )
-    cost = None
+    cost, why = None, ""
     try:
         if config.scale.address is None:
             _check_fits_here(config.scale)
         cost = run_cost(config)
+    except DataNotHere as error:
+        why = str(error)
     finally:
         if as_json:
             names = ("setting", "range", "when")
@@ -71,7 +80,11 @@ def show_space(space: Space, as_json: bool) -> None:
             content = {**counts, "size": size, "space": rows, "cost_of_a_run": cost and vars(cost)}
             print(json.dumps(content))
     if not as_json:
-        print(describe_study_cost(cost, runs))
+        print(describe_study_cost(cost, runs) if cost else _unknown(why))
+
+
+def _unknown(why: str) -> str:
+    return f"cost: unknown without the data ({why})"
 
 
 def _check_fits_here(scale: ScaleConfig) -> None:

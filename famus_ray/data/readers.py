@@ -12,7 +12,7 @@ from famus_ray.data.digits import read_digits
 from famus_ray.data.images import Paths, Source
 from famus_ray.data.own import read_folders, read_tables
 from famus_ray.data.webvision import read_webvision
-from famus_ray.errors import UserError
+from famus_ray.errors import DataNotHere, UserError
 
 __all__ = ["read_source"]
 
@@ -21,15 +21,16 @@ def read_source(data: DataConfig) -> Source:
     """The data set of a config as published.
 
     Raises:
-        UserError: no folder given, or data missing or damaged in it.
+        DataNotHere: no folder given, or none there.
+        UserError: data missing or damaged in it.
     """
     if data.name == "digits":
         return Source(*read_digits())
     if data.root is None:
-        raise UserError(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
+        raise DataNotHere(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
     root = Path(data.root).expanduser()
     if not root.is_dir():
-        raise UserError(f"data.root = {root}: no such folder")
+        raise DataNotHere(f"data.root = {root}: no such folder")
     source = _read(data, root)
     if isinstance(source.train.pixels, Paths) and data.image_size is None:
         raise UserError(

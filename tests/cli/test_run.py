@@ -33,8 +33,6 @@ def test_a_dry_run_as_json_has_config_sources_and_cost(here, tmp_path):
 
 
 WHAT_TRAINING_REFUSES = {
-    "data.name=cifar100": "set data.root=FOLDER",
-    "data.name=cifar10 data.root=/nowhere": "data.root = /nowhere: no such folder",
     "run.batch_size=5000": "run.batch_size = 5000: more than the",
     "data.validation_fraction=0": "leaves nothing to select the best epoch on",
     "model.name=resnt18 model.widths=[8]": "did you mean 'resnet18'",
@@ -57,6 +55,24 @@ def test_what_training_refuses_its_dry_run_refuses(refused, tmp_path, more, foun
     (tmp_path / "a_file").write_text("not a folder")
     stdout = refused(" ".join([*SHORT, more, *dry]), found)
     assert not stdout or "epochs: 1" in stdout  # the settings are shown all the same
+
+
+WITHOUT_DATA = {
+    "data.name=cifar100": "set data.root=FOLDER",
+    "data.name=cifar10 data.root=/nowhere": "data.root = /nowhere: no such folder",
+}
+
+
+@pytest.mark.parametrize(("more", "found"), WITHOUT_DATA.items(), ids=WITHOUT_DATA)
+def test_settings_are_looked_at_without_the_data_but_not_trained(here, refused, more, found):
+    refused(" ".join([*SHORT, more]), found)
+    code, stdout, _ = here(*SHORT, *more.split(), "--dry-run")
+    assert code == 0
+    assert stdout.splitlines()[-1].startswith("# cost: unknown without the data")
+    assert found in stdout
+    code, stdout, _ = here(*SHORT, *more.split(), "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(stdout)["cost"] is None
 
 
 def test_a_dry_run_refuses_more_workers_than_there_are_cores(refused):
