@@ -61,7 +61,7 @@ def show_space(space: Space, as_json: bool) -> None:
         pruned = study.scheduler not in ("none", "pbt")
         print(
             f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} "
-            f"epochs{f', pruned from epoch {study.grace_epochs} on' if pruned else ''}; "
+            f"epochs{f', pruned from epoch {config.grace_epochs} on' if pruned else ''}; "
             f"the space has {size or 'no end of'} configurations",
             flush=True,
         )

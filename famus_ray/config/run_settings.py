@@ -86,8 +86,9 @@ class StudyConfig(Section):
     """Seed of the searcher."""
     startup_trials: Int = Field(5, ge=1)
     """Random trials before the searcher models the results."""
-    grace_epochs: Int = Field(3, ge=1)
-    """Epochs before a trial can be pruned."""
+    grace_epochs: Int | None = Field(None, ge=1)
+    """Epochs before a trial can be pruned; a third of schedule.epochs when left out: with noisy
+    labels what learns fastest at first is often not what ends best."""
     reduction_factor: Int = Field(3, ge=2)
     """At each rung one trial in so many goes on (asha, hyperband)."""
     exploit_every: Int = Field(5, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 from pydantic import BaseModel
@@ -67,6 +68,11 @@ class Config(Section):
     def has_two_networks(self) -> bool:
         """Whether two networks divide the training set for each other."""
         return self.method.name == "dividemix" or self.meta.source == "pseudo_clean"
+
+    @property
+    def grace_epochs(self) -> int:
+        """Epochs before a trial of a study can be pruned."""
+        return self.study.grace_epochs or math.ceil(self.schedule.epochs / 3)
 
 
 @cache

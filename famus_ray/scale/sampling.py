@@ -40,7 +40,7 @@ def new_sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
 def new_pruner(config: Config) -> BasePruner:
     """The pruner of a study whose trials have `schedule.epochs` epochs."""
     study, budget = config.study, config.schedule.epochs
-    grace = min(study.grace_epochs, budget)
+    grace = min(config.grace_epochs, budget)
     pruners = optuna.pruners
     if study.scheduler == "asha":
         return pruners.SuccessiveHalvingPruner(

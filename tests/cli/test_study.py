@@ -13,7 +13,7 @@ from famus_ray.run_folder import config_text
 def test_a_dry_run_of_a_study_shows_the_space_and_writes_nothing(here, tmp_path):
     _, stdout, _ = here("tune", "famus", "--trials", "7", "schedule.epochs=10", "--dry-run")
     assert "meta.gate_lr" in stdout
-    assert "7 trials of at most 10 epochs: at most 70 epochs" in stdout
+    assert "7 trials of at most 10 epochs: at most 70 epochs, pruned from epoch 4 on" in stdout
     assert "cost: 7 runs" in stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -76,6 +76,18 @@ def test_a_pruner_remembers_what_it_saw_before_it_was_cut(search, scheduler, tmp
     assert {row["state"] for row in states[0]} == {"completed", "pruned"}
 
 
+def test_nothing_is_pruned_in_the_first_third(search):
+    opened = search("study.grace_epochs=null", "study.trials=9", "schedule.epochs=20")
+    ended = []
+    for value in range(9, 0, -1):  # each worse than all before
+        number, _ = opened.suggest()
+        ended.append(
+            next((e for e in range(1, 20) if opened.reported(number, Report(e, value))), 0)
+        )
+        opened.ended(number, "pruned" if ended[-1] else "completed")
+    assert ended == [0, *[7] * 8]
+
+
 def test_a_trial_under_way_is_handed_out_first_with_its_number(search):
     before = search("study.trials=3")
     asked = [before.suggest(), before.suggest()]
