@@ -138,7 +138,8 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
             customdata=rows["trial"],
             hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
         )
-    return figure.update_xaxes(type="log" if log else None).update_layout(height=280)
+    figure.update_xaxes(type="log" if log else None)
+    return figure.update_layout(height=300, legend={"y": -0.4}, margin={"b": 80})
 
 
 def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
