@@ -112,7 +112,8 @@ All methods: `digits` preset (PreAct ResNet-8, batch 64, cosine schedule), and
 `{" ".join(s for s in SETTINGS if not s.startswith(("run.", "division.")))}`.
 An epoch is a pass over the training set, for the pipelines over the labelled part by both
 networks. Clean meta sets hold 10 examples of each class, which the other methods do not use.
-What it says, and why, is in `docs/pipeline.md`.
+What it says, and why, is in [pipeline.md](pipeline.md). Which layer grouping matters and how
+surely, whether a search pays, and accuracy against the time of a step: [search.md](search.md).
 Written by `python benchmarks/results.py` on {os.cpu_count()} CPU cores ({platform.machine()}).
 
 ## At the best epoch, picked on the clean validation split
