@@ -135,6 +135,8 @@ def kill_on_a_cluster() -> None:
         victim = trial_processes(nodes[0])[0]
         victim.kill()
         print("killed a trial's process", flush=True)
+        # A shell lets what it starts in the background ignore Ctrl-C, its children too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number, name in ((signal.SIGKILL, "SIGKILL of the driver"), (signal.SIGINT, "Ctrl-C")):
             study.wait_for(process, study.epochs() + 12)
             process.send_signal(number)
