@@ -165,27 +165,29 @@ def resume_run(
     return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
 
 
-def resume(folder: str | Path, *, quiet: bool = False) -> RunResult | StudyResult:
+def resume(folder: str | Path, *overrides: str, quiet: bool = False) -> RunResult | StudyResult:
     """A run or study that was interrupted, finished; one that is finished already, as it is.
 
     Args:
         folder: its path, or its name under `runs/`.
+        overrides: settings that change no number, such as `study.concurrent=2`.
         quiet: show no progress; else it is on standard error.
 
     Raises:
-        UserError: neither is there, a checkpoint is gone, or another process is running it.
+        UserError: neither is there, other settings, a checkpoint is gone, or another process is
+            running it.
         Diverged: a run's loss that is not finite; in a study that ends the trial alone.
     """
     path = find_folder(folder)
     if not is_study(path):
         epochs_planned = load_config(path)["schedule"]["epochs"]
         with EpochProgress(path.name, epochs_planned, _console(quiet)) as run:
-            return resume_run(path, on_epoch=run.on_epoch, on_step=run.on_step)
+            return resume_run(path, *overrides, on_epoch=run.on_epoch, on_step=run.on_step)
     from famus_ray.scale.study import resume_study
     from famus_ray.study_progress import progress_of
 
-    with progress_of(path, console=_console(quiet)) as study:
-        resume_study(path, on_trial=study.on_trial)
+    with progress_of(path, overrides, console=_console(quiet)) as study:
+        resume_study(path, overrides, study.on_trial)
     return _study_result(path)
 
 

@@ -34,6 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 _Number = int | float
+_MOST_LISTED = 10**6
 _TYPES = ("float", "int", "choice", "constant", "derived")
 
 
@@ -109,7 +110,9 @@ class IntRange(_Conditional):
         return isinstance(value, int) and self.low <= value <= self.high
 
     def steps(self) -> list[Any] | None:
-        """All values."""
+        """All values, None where they cannot be listed."""
+        if (self.high - self.low) // self.step > _MOST_LISTED:
+            return None
         return list(range(self.low, self.high + 1, self.step))
 
 

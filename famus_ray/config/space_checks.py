@@ -8,7 +8,7 @@ from typing import Any
 
 from famus_ray.config.constraints import read_constraint
 from famus_ray.config.mistakes import key_hint
-from famus_ray.config.ranges import Derived, FloatRange, Range, listed
+from famus_ray.config.ranges import Choice, Derived, FloatRange, IntRange, Range, listed
 from famus_ray.config.resolve import Resolved, resolve
 from famus_ray.config.schema import Config, field_names
 from famus_ray.config.space_order import dependencies_first, in_a_circle
@@ -89,6 +89,10 @@ def space_problems(
     for name, entry in entries.items():
         if isinstance(entry, Derived) and entry.of not in field_names():
             found.append(f"{name}.of: {entry.of} is not a setting{key_hint(entry.of)}")
+        elif isinstance(entry, Derived) and isinstance(other := entries.get(entry.of), Choice):
+            words = [value for value in other.values if not isinstance(value, int | float)]
+            if words:
+                found.append(f"{name}.of: {entry.of} may be {words[0]!r}, which has no multiple")
         for key in entry.when:
             if key not in field_names():
                 found.append(f"{name}.when: {key} is not a setting{key_hint(key)}")
@@ -111,7 +115,7 @@ def grid_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
     found = [
         f"{name}: has no end of values for study.searcher = grid; give it a step, or choices"
         for name, entry in entries.items()
-        if isinstance(entry, FloatRange) and entry.steps() is None
+        if isinstance(entry, FloatRange | IntRange) and entry.steps() is None
     ]
     if base.sources["study.trials"] != "default":
         found.append("study.trials: a grid has all its trials; leave it out")

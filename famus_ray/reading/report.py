@@ -68,8 +68,9 @@ def _study(path: Path) -> dict[str, Any]:
     ranges = read_ranges(path / "space.yaml")
     retrained = load_retrained(path)
     best = best_of(trials)
-    settings = [str(c).removeprefix(PARAMETER) for c in trials if str(c).startswith(PARAMETER)]
     drawn = trials[~is_replica(trials)]
+    searched = drawn.dropna(axis="columns", how="all")
+    settings = [str(c).removeprefix(PARAMETER) for c in searched if str(c).startswith(PARAMETER)]
     by_importance = [*shares.index, *(s for s in settings if s not in shares.index)]
     return {
         "kind": "study",

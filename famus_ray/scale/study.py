@@ -58,7 +58,8 @@ def resume_study(
     those that failed because their process or node was lost begin again.
 
     Args:
-        overrides: settings that change no number, such as study.concurrent.
+        overrides: settings that change no number, such as study.concurrent; those of the study
+            stay, for whoever resumes or extends it next.
 
     Raises:
         UserError: no study there, another process is running it, or other settings.
@@ -70,6 +71,10 @@ def resume_study(
     if any(path.glob("trials/*")) and not (path / "ledger.jsonl").is_file():
         raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
     with holding(path / "ledger.jsonl"):
+        saved = saved_space(path).base.config
+        if saved.study != config.study:
+            kept = saved.model_copy(update={"study": config.study})
+            write_text(path / "config.yaml", config_text(kept))
         left = Search(space, path / "ledger.jsonl").left
         if not left:
             return 0

@@ -71,6 +71,17 @@ BAD = {
         "  meta.lambda1: {type: derived, of: meta.gate_lr}\n",
         ["meta.lrr is not a setting", "meta.k = -3", "circle: meta.gate_lr, meta.lambda1"],
     ),
+    "a multiple of words": (
+        "space:\n"
+        "  meta.scope: {type: choice, values: [all, tail]}\n"
+        "  meta.lr: {type: derived, of: meta.scope, times: 2}\n",
+        ["meta.lr.of: meta.scope may be 'all', which has no multiple"],
+    ),
+    "a grid of too many": (
+        "settings: {study: {searcher: grid}}\n"
+        "space: {meta.hidden: {type: int, low: 1, high: 1000000000000000000000}}\n",
+        ["meta.hidden: has no end of values"],
+    ),
     "a grid without an end": (
         "settings: {study: {searcher: grid, trials: 3}}\n"
         "space: {meta.lr: {type: float, low: 0.1, high: 1}}\n",

@@ -232,7 +232,12 @@ def test_leaders_are_trained_again_with_further_seeds(tmp_path: Path):
     assert seeds == [0, 0, 1, 2]
     assert result.best_value == pytest.approx(trials["value"][2:].mean())
     assert len(list(result.path.glob("trials/*/tensorboard/events*"))) == 4
-    assert "The leaders, trained again" in write_report(result.path).read_text()
+    report = write_report(result.path).read_text()
+    assert "The leaders, trained again" in report
+    assert "run.seed" not in report.split("What matters")[1].split("<h2>")[0]
+    fr.resume(result.path, "study.leader_seeds=3")
+    assert len(fr.load_trials(result.path)) == 5
+    assert load_config(result.path)["study"]["leader_seeds"] == 3  # for whoever goes on with it
 
 
 def test_a_study_whose_ledger_is_gone_is_not_trained_as_a_run(tmp_path):
