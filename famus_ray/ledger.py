@@ -139,9 +139,10 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
     if kind == "started":
         row: dict[str, Any] = {
             "trial_id": trial_id, "replicates": event.get("replicates"),
-            "parent": event.get("parent"), "state": "running", "value": None, "value_std": None,
-            "epochs": 0, "seconds": 0.0, "attempts": 0, "started": event["time"], "ended": None,
-            "node": event.get("node"), "error": None,
+            "parent": event.get("parent"), "from_epoch": event.get("from_epoch"),
+            "state": "running", "value": None, "value_std": None, "epochs": 0, "seconds": 0.0,
+            "attempts": 0, "started": event["time"], "ended": None, "node": event.get("node"),
+            "error": None,
         }  # fmt: skip
         row |= {PARAMETER + key: value for key, value in event["params"].items()}
         trials[trial_id] = row | {"_before": 0.0}

@@ -65,12 +65,13 @@ SAMPLES = Table(
 )
 TRIALS = Table(
     "trials",
-    3,  # 2 had no columns `replicates` and `parent`
+    4,  # 3 had no column `from_epoch`, 2 neither `replicates` nor `parent`
     {
         "trial": ("int64", "", "number of the trial, from 0, in the order of the suggestions"),
         "trial_id": ("string", "", "name of the trial's folder under trials/"),
         "replicates": ("Int64", "", "the trial whose configuration it trains with another seed"),
         "parent": ("Int64", "", "the trial whose checkpoint it went on from (pbt)"),
+        "from_epoch": ("Int64", "epochs", "the epoch of that checkpoint"),
         "state": ("string", "", "running, completed, pruned, failed or interrupted"),
         "value": ("float64", "", "the study's metric at the best epoch, the mean over seeds"),
         "value_std": ("float64", "", "its standard deviation over seeds; empty with one seed"),

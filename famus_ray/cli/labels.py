@@ -40,14 +40,17 @@ def labels(
         raise UserError(f"--compare: measures the ranking and writes no file; leave out --to {to}")
     if to is not None:
         check_target(to, ".csv", ".parquet", ".html")
+    from famus_ray.cli.output import say
     from famus_ray.reading.folders import find_folder
-    from famus_ray.reading.labels import load_labels
+    from famus_ray.reading.labels import load_labels, why_weak
 
-    ranked = load_labels(name)
+    ranked, warning = load_labels(name), why_weak(name)
+    if warning:
+        say(f"famus-ray: {warning}")
     if compare:
         _compare(find_folder(name), ranked, as_json)
     elif to is not None and to.suffix == ".html":
-        _write_page(find_folder(name), ranked, to, top or 200)
+        _write_page(find_folder(name), ranked, to, top or 200, warning)
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif to is not None:
         from famus_ray.cli.output import write_frame
@@ -67,7 +70,7 @@ def labels(
         )
 
 
-def _write_page(run: Path, ranked: pd.DataFrame, to: Path, top: int) -> None:
+def _write_page(run: Path, ranked: pd.DataFrame, to: Path, top: int, warning: str) -> None:
     from famus_ray.reading.labels_page import write_labels_page
 
     pictures, note = {}, ""
@@ -77,7 +80,7 @@ def _write_page(run: Path, ranked: pd.DataFrame, to: Path, top: int) -> None:
         pictures = thumbnails(run, ranked["id"].head(top).tolist())
     except (ImportError, ValueError) as error:  # no torch here, or no data
         note = f"Without pictures: {error}"
-    write_labels_page(to, run.name, ranked, top, pictures, note)
+    write_labels_page(to, run.name, ranked, top, pictures, note, warning)
 
 
 def _compare(run: Path, ranked: pd.DataFrame, as_json: bool) -> None:

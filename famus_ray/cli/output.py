@@ -116,12 +116,14 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         print(trials.to_json(orient="records", date_format="iso"))
     else:
         from famus_ray.ledger import COST, EXCESS, PARAMETER
-        from famus_ray.reading.trials import is_feasible
+        from famus_ray.reading.trials import best_of, states
 
-        kept = is_feasible(trials)
-        trials["state"] = trials["state"].where(kept, trials["state"] + ", infeasible")
+        best = best_of(trials)
+        trials["state"] = states(trials)
+        if best is not None:
+            trials.loc[trials["trial"] == best.number, "state"] += ", best"
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
-        again = [c for c in ("replicates", "parent") if trials[c].notna().any()]
+        again = [c for c in ("replicates", "parent", "from_epoch") if trials[c].notna().any()]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
         shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
         more = [c for c in trials if str(c).startswith(shown)]

@@ -102,11 +102,12 @@ def trials(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The table of a study's trials, the best first."""
+    """The table of a study's trials, the best first, repeats of a leader beneath it."""
     if to is not None:
         check_target(to, ".csv", ".parquet")
     from famus_ray.cli.output import show_trials
     from famus_ray.reading.folders import load_trials
+    from famus_ray.reading.trials import ranked
 
     table = load_trials(name)
     if test:
@@ -114,4 +115,4 @@ def trials(
         from famus_ray.reading.trials import with_test_accuracy
 
         table = with_test_accuracy(table, load_curves(name), load_config(name)["run"]["select"])
-    show_trials(table.sort_values("value", ascending=False), to, as_json)
+    show_trials(ranked(table), to, as_json)

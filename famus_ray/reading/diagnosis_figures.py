@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from famus_ray.reading.figures import new_figure
+from famus_ray.reading.figures import epochs_figure
 
 __all__ = ["diagnosis_figures"]
 
@@ -47,7 +47,7 @@ def _wide(curves: pd.DataFrame, prefix: str) -> pd.DataFrame:
 
 
 def _heatmap(table: pd.DataFrame, y: str) -> go.Figure:
-    figure = new_figure("epoch", y)
+    figure = epochs_figure(y, table.index.to_series())
     figure.add_heatmap(
         z=table.T.to_numpy(), x=table.index, y=list(table.columns), colorscale=_SCALE, zmin=0,
         zmax=max(1e-9, float(table.to_numpy().max())),
@@ -57,7 +57,7 @@ def _heatmap(table: pd.DataFrame, y: str) -> go.Figure:
 
 
 def _lines(rows: pd.DataFrame) -> go.Figure:
-    figure = new_figure("epoch", "")
+    figure = epochs_figure("", rows["epoch"])
     for metric, (name, colour) in _GRADIENT.items():
         chosen = rows[rows["metric"] == metric]
         figure.add_scatter(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from famus_ray.ledger import COST, PARAMETER
+from famus_ray.reading.lineage import schedule_of
 from famus_ray.reading.pareto import pareto_front
-from famus_ray.reading.trials import best_of, is_feasible
+from famus_ray.reading.trials import best_of, is_feasible, is_replica, states
 
 __all__ = [
     "COLOURS",
     "comparison_figure",
     "curves_figure",
+    "epochs_figure",
     "importance_figure",
     "new_figure",
     "pareto_figure",
     "samples_figure",
+    "schedule_figure",
     "slices_figure",
     "trial_curves_figure",
 ]
@@ -25,12 +31,14 @@ COLOURS = {
     "famus": "#0b7a75", "mwnet": "#d97b29", "ce": "#7a7f87", "mixup": "#8e5ea2",
     "l2rw": "#2f6db5", "mlc": "#b5467a",
 }  # fmt: skip
+_BEST = "#d97b29"
 _STATE = {
     "completed": "#0b7a75",
     "pruned": "#b9c2c9",
     "failed": "#c0392b",
     "interrupted": "#d9a529",
 }
+_FEWEST_DECADES = 0.6  # in less, ticks at 1, 2 and 5 are too few
 _LAYOUT = {
     "template": "plotly_white",
     "font": {"family": "system-ui, sans-serif", "size": 13},
@@ -41,15 +49,15 @@ _LAYOUT = {
 
 
 def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str) -> go.Figure:
-    """The metric over epochs, one line a trial; the best one stands out."""
-    figure = new_figure("epoch", metric)
+    """The metric over epochs, one line a trial, a replica's dotted; the best one stands out."""
+    figure = epochs_figure(metric, curves["epoch"])
     best = best_of(trials)
     shown: set[str] = set()
-    for _, row in trials.iterrows():
+    for (_, row), again in zip(trials.iterrows(), is_replica(trials), strict=True):
         rows = curves[(curves["trial"] == row["trial"]) & (curves["metric"] == metric)]
         rows = rows.groupby("epoch")["value"].mean().reset_index()  # over seeds
         is_best = best is not None and row["trial"] == best.number
-        name = "best trial" if is_best else str(row["state"])
+        name = "best trial" if is_best else "leader again" if again else str(row["state"])
         figure.add_scatter(
             x=rows["epoch"],
             y=rows["value"],
@@ -58,6 +66,7 @@ def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str)
             line={
                 "width": 3.5 if is_best else 1.5,
                 "color": _line_colour(row, is_best),
+                "dash": "dot" if again else "solid",
             },
             name=name,
             legendgroup=name,
@@ -68,9 +77,33 @@ def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str)
     return figure
 
 
+def schedule_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure:
+    """A setting that changed in the run over epochs, a line each completed trial and its
+    forebears; the best one stands out."""
+    best = best_of(trials)
+    number = -1 if best is None else best.number
+    shown = trials[trials["state"].eq("completed") | trials["trial"].eq(number)]["trial"]
+    best_last = sorted(shown, key=lambda n: n == number)
+    lines = {n: schedule_of(trials, n, setting) for n in best_last}
+    figure = epochs_figure(setting, trials["epochs"])
+    for n, line in lines.items():
+        figure.add_scatter(
+            x=line.index, y=line, mode="lines+markers", marker={"size": 4}, showlegend=False,
+            line={
+                "shape": "vh",
+                "width": 3.5 if n == number else 1.5,
+                "color": _BEST if n == number else _STATE["pruned"],
+            },
+            hovertemplate=f"trial {n}<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+    if log and lines:
+        figure.update_yaxes(_log_axis(pd.concat(lines.values())))
+    return figure.update_layout(height=300)
+
+
 def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
     """Mean over seeds of each method, in a band of one standard deviation."""
-    figure = new_figure("epoch", metric)
+    figure = epochs_figure(metric, curves["epoch"])
     for method, rows in curves.groupby("method"):
         over_seeds = rows.groupby("epoch")["value"].agg(["mean", "std"]).fillna(0.0).reset_index()
         low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
@@ -109,7 +142,7 @@ def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
             x=rows[cost], y=rows["value"], mode=mode, name=name, customdata=rows["trial"],
             marker={
                 "size": 9, "color": colour,
-                "symbol": ["circle" if f else "circle-open" for f in is_feasible(rows)],
+                "symbol": _symbols(rows),
             },
             hovertemplate="trial %{customdata}<br>%{x:.4g}: %{y:.4f}<extra></extra>",
         )  # fmt: skip
@@ -121,30 +154,39 @@ def importance_figure(shares: pd.Series) -> go.Figure:
     figure = new_figure("share of the variance", "")
     ordered = shares[::-1]
     figure.add_bar(x=ordered, y=ordered.index, orientation="h", marker_color="#0b7a75")
-    return figure.update_layout(margin={"l": 150, "r": 20, "t": 16, "b": 48})
+    height = min(380, 100 + 40 * len(shares))
+    return figure.update_layout(height=height, margin={"l": 150, "r": 20, "t": 16, "b": 48})
 
 
 def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure:
-    """The value of each trial over one setting, coloured by state; `log`: by its logarithm."""
+    """The value of each trial over one setting, coloured by state; `log`: by its logarithm.
+
+    Trials that break a constraint are hollow.
+    """
     figure = new_figure(setting, "value")
     numbers = pd.to_numeric(trials[PARAMETER + setting], errors="coerce")
-    for state, rows in trials.groupby("state"):
+    for state, rows in trials.groupby(states(trials)):
         figure.add_scatter(
             x=rows[PARAMETER + setting].astype(str if numbers.isna().all() else float),
             y=rows["value"],
             mode="markers",
-            marker={"size": 9, "color": _STATE.get(str(state), "#444444")},
+            marker={
+                "size": 9,
+                "color": _STATE.get(str(rows["state"].iloc[0]), "#444444"),
+                "symbol": _symbols(rows),
+            },
             name=str(state),
             customdata=rows["trial"],
             hovertemplate="trial %{customdata}<br>%{x}: %{y:.4f}<extra></extra>",
         )
-    figure.update_xaxes(type="log" if log else None)
+    if log:
+        figure.update_xaxes(_log_axis(numbers))
     return figure.update_layout(height=300, legend={"y": -0.4}, margin={"b": 80})
 
 
 def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
     """One quantity of a single run on each split, over epochs."""
-    figure = new_figure("epoch", quantity)
+    figure = epochs_figure(quantity, curves["epoch"])
     for metric, rows in curves.groupby("metric"):
         if str(metric).endswith(f"/{quantity}"):
             name = str(metric).removesuffix(f"/{quantity}")
@@ -171,8 +213,32 @@ def new_figure(x: str, y: str) -> go.Figure:
     return go.Figure(layout={**_LAYOUT, "xaxis": {"title": x}, "yaxis": {"title": y}})
 
 
+def epochs_figure(y: str, epochs: pd.Series) -> go.Figure:
+    """An empty figure over these epochs, with a tick at whole ones only."""
+    last = 1 if epochs.empty else int(epochs.max())
+    steps = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
+    step = next(step for step in steps if last <= 10 * step)
+    return new_figure("epoch", y).update_xaxes(tick0=0, dtick=step)
+
+
+def _log_axis(values: pd.Series) -> dict[str, Any]:
+    """An axis with few enough ticks that their whole numbers fit side by side."""
+    positive = values[values > 0]
+    decades = math.log10(positive.max() / positive.min()) if len(positive) else 0.0
+    if decades < _FEWEST_DECADES:
+        return {"type": "log"}
+    factors = (1, 2, 5) if decades <= 1.5 else (1, 3) if decades <= 3 else (1,)
+    powers = range(math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max())))
+    ticks = [f * 10.0**p for p in (*powers, powers.stop) for f in factors]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _symbols(trials: pd.DataFrame) -> list[str]:
+    return ["circle" if kept else "circle-open" for kept in is_feasible(trials)]
+
+
 def _line_colour(row: pd.Series, is_best: bool) -> str:
-    return "#d97b29" if is_best else _STATE.get(str(row["state"]), "#444444")
+    return _BEST if is_best else _STATE.get(str(row["state"]), "#444444")
 
 
 def _faint(colour: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from famus_ray.errors import UserError, first_line
+from famus_ray.errors import UserError, first_line, near, suggestion
 from famus_ray.ledger import is_held, trials_table
 from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table
 
@@ -26,6 +26,7 @@ __all__ = [
     "summarise",
 ]
 
+_MOST_NAMED = 8
 _OF_STUDIES = ("space.yaml", "ledger.jsonl", "trials.parquet")
 
 
@@ -54,13 +55,20 @@ def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
     """The folder of a run or study, given by its path or its name under `root`.
 
     Raises:
-        UserError: neither is there; the message names what is.
+        UserError: neither is there; the message suggests the nearest name, or says what is there.
     """
-    for path in (Path(name).expanduser(), Path(root).expanduser() / name):
+    given = Path(name).expanduser()
+    under = Path(root).expanduser()
+    for path in (given, under / given):
         if path.is_dir():
             return path
-    known = sorted(p.name for p in Path(root).glob("*") if p.is_dir())
-    hint = f"; in {root} there are {', '.join(known[:8])}" if known else ""
+    is_path = len(given.parts) > 1 and not (under / given.parent).is_dir()
+    around = given.parent if is_path else under / given.parent
+    known = sorted(p.name for p in around.glob("*") if p.is_dir())
+    hint = suggestion([str(given.parent / n) for n in near(given.name, known)])
+    if known and not hint:
+        more = ", ..." if len(known) > _MOST_NAMED else ""
+        hint = f"; in {around} there are {', '.join(known[:_MOST_NAMED])}{more}"
     raise UserError(f"{name}: no such run or study{hint}")
 
 
@@ -127,7 +135,7 @@ def load_trials(study: str | Path) -> pd.DataFrame:
         return trials_table(ledger, live=is_held(ledger))
     if (folder / "trials.parquet").is_file():
         frame = read_table(folder / "trials.parquet", TRIALS)
-        for column in {"replicates", "parent"} - {*frame}:  # older versions had neither
+        for column in {"replicates", "parent", "from_epoch"} - {*frame}:  # older versions had none
             frame[column] = pd.Series(pd.NA, index=frame.index, dtype="Int64")
         return frame
     if is_study(folder):

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from famus_ray.errors import UserError
-from famus_ray.reading.folders import load_samples
+from famus_ray.reading.folders import find_folder, load_config, load_curves, load_samples
 
-__all__ = ["LabelQuality", "label_quality", "load_labels", "rank_labels"]
+__all__ = ["LabelQuality", "label_quality", "load_labels", "rank_labels", "why_weak"]
 
 LabelQuality = dict[str, float]
 
 _ISSUE_BELOW = 0.5
+_TRUSTED_FROM = 0.25  # of the way from guessing to always right
 
 
 def load_labels(run: str | Path) -> pd.DataFrame:
@@ -91,6 +92,31 @@ def label_quality(ranked: pd.DataFrame) -> LabelQuality:
         "precision": float(is_wrong[:wrong].mean()),
         "wrong": float(is_wrong.mean()),
     }
+
+
+def why_weak(run: str | Path) -> str:
+    """One line for people where a run's judgements of its labels are weak evidence, else empty.
+
+    They are where its accuracy on the data that selects its best epoch, at the last division, is
+    not a quarter of the way from that of guessing the commonest label to 1.
+
+    Args:
+        run: its path, or its name under `runs/`.
+    """
+    samples, path = load_samples(run), find_folder(run)
+    if not (path / "curves.parquet").is_file():
+        return ""
+    split = load_config(path)["run"]["select"]
+    curves = load_curves(path).query("metric == @split + '/top1'")
+    judged = curves.loc[curves["epoch"] <= samples["epoch"].max(), "value"]
+    guessing = samples["label"].value_counts(normalize=True).max()
+    if judged.empty or judged.iloc[-1] >= guessing + _TRUSTED_FROM * (1 - guessing):
+        return ""
+    return (
+        f"weak evidence: the model that judged is right on {judged.iloc[-1]:.0%} of the {split} "
+        f"data, always guessing the commonest label would be on about {guessing:.0%}; train it "
+        "for longer before you trust this list"
+    )
 
 
 def _most_predicted(samples: pd.DataFrame) -> pd.Series[int]:

@@ -21,6 +21,7 @@ def write_labels_page(
     top: int,
     pictures: Mapping[int, bytes],
     note: str = "",
+    warning: str = "",
 ) -> None:
     """Write the `top` first examples of a ranking with their pictures.
 
@@ -28,6 +29,7 @@ def write_labels_page(
         ranked: as `labels.rank_labels` gives it.
         pictures: PNG files by example id, of those that have one.
         note: why there are no pictures.
+        warning: why the ranking is not to be trusted.
     """
     rows = [
         {**row, "picture": base64.b64encode(pictures.get(row["id"], b"")).decode()}
@@ -43,5 +45,6 @@ def write_labels_page(
         count=len(ranked),
         issues=int(ranked["is_label_issue"].sum()),
         note=note,
+        warning=warning,
     )
     write_text(path, page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from famus_ray.config.ranges import read_ranges
+from famus_ray.config.ranges import Range, read_ranges
 from famus_ray.files import write_text
-from famus_ray.ledger import PARAMETER
+from famus_ray.ledger import EXCESS, PARAMETER
 from famus_ray.reading import figures
 from famus_ray.reading.diagnosis_figures import diagnosis_figures
 from famus_ray.reading.folders import (
@@ -25,9 +26,10 @@ from famus_ray.reading.folders import (
     summarise,
 )
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
+from famus_ray.reading.lineage import changed_settings
 from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
-from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders
+from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders, ranked, states
 from famus_ray.tables import CURVES
 
 __all__ = ["write_report"]
@@ -78,18 +80,23 @@ def _study(path: Path) -> dict[str, Any]:
         "best": best,
         "counts": trials["state"].value_counts().to_dict(),
         "settings": settings,
-        "trials": _records(
-            trials.assign(feasible=is_feasible(trials)).sort_values("value", ascending=False)
-        ),
+        "trials": _records(ranked(trials.assign(shown_state=states(trials)))),
+        "constraints": [str(c).removeprefix(EXCESS) for c in trials if str(c).startswith(EXCESS)],
+        "infeasible": int((~is_feasible(trials)).sum()),
         "curves": _html(figures.trial_curves_figure(curves, trials, metric)),
         "costs": cost_columns(trials),
         "fronts": [_html(figures.pareto_figure(trials, c, metric)) for c in cost_columns(trials)],
+        "schedules": [
+            _html(figures.schedule_figure(trials, s, log=_is_log(ranges, s)))
+            for s in changed_settings(trials)
+        ],
+        "has_children": trials["parent"].notna().any(),
         "importance": _html(figures.importance_figure(shares)) if len(shares) else None,
         "fewest": FEWEST_TRIALS,
         "at_epoch": at_epoch,
         "compared": len(comparable),
         "slices": [
-            _html(figures.slices_figure(drawn, s, log=getattr(ranges.get(s), "log", False)))
+            _html(figures.slices_figure(drawn, s, log=_is_log(ranges, s)))
             for s in by_importance[:4]
         ],
         "leaders": _records(leaders(trials)),
@@ -121,6 +128,10 @@ def _run(path: Path) -> dict[str, Any]:
         "histograms": histograms,
         "diagnosis": {title: _html(f) for title, f in diagnosis_figures(curves).items()},
     }
+
+
+def _is_log(ranges: Mapping[str, Range], setting: str) -> bool:
+    return getattr(ranges.get(setting), "log", False)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

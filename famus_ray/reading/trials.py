@@ -18,7 +18,9 @@ __all__ = [
     "is_feasible",
     "is_replica",
     "leaders",
+    "ranked",
     "settings_of",
+    "states",
     "why_no_best",
     "with_test_accuracy",
 ]
@@ -84,6 +86,28 @@ def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("mean", ascending=False)
 
 
+def ranked(trials: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, the best trial (`best_of`) first, and each replica beneath its leader.
+
+    Leaders that were trained again come by their mean; then what completed, then what did not, by
+    its value; last what breaks a constraint.
+    """
+    whose = trials["trial"].where(~is_replica(trials), trials.get("replicates")).astype("int64")
+    by_trial = pd.DataFrame(
+        {
+            "mean": trials["trial"].map(leaders(trials).set_index("trial")["mean"]),
+            "feasible": is_feasible(trials).astype(float),
+            "completed": trials["state"].eq("completed").astype(float),
+            "value": trials["value"],
+        }
+    ).set_index(trials["trial"])
+    keys = by_trial.reindex(whose).set_index(trials.index)
+    keys = keys.assign(whose=whose, replica=is_replica(trials), trial=trials["trial"])
+    highest_first = ["mean", "feasible", "completed", "value"]
+    order = keys.sort_values([*keys], ascending=[c not in highest_first for c in keys])
+    return trials.loc[order.index]
+
+
 def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
     """Which trials train a leader's configuration with a further seed."""
     if "replicates" not in trials:
@@ -102,6 +126,11 @@ def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
     """Which trials keep every constraint of their study, as far as they came."""
     broken = [trials[c] > 0 for c in trials if str(c).startswith(EXCESS)]
     return ~pd.concat([pd.Series(False, index=trials.index), *broken], axis=1).any(axis=1)
+
+
+def states(trials: pd.DataFrame) -> pd.Series[str]:
+    """The state of each trial for people: `, infeasible` behind it where it breaks a constraint."""
+    return trials["state"].where(is_feasible(trials), trials["state"] + ", infeasible")
 
 
 def with_test_accuracy(

@@ -216,7 +216,8 @@ class Search:
         continue_from(trials / trial_id(parent), trials / trial_id(number), epoch, config)
         population.born()
         self._add(None, settings)
-        append_event(self._ledger, "started", trial_id(number), params=settings, parent=parent)
+        begun = {"params": settings, "parent": parent, "from_epoch": epoch}
+        append_event(self._ledger, "started", trial_id(number), **begun)
         return settings
 
     def _add(

@@ -45,6 +45,12 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize("command", ["report", "trials", "labels", "resume", "extend --trials 1"])
+def test_a_wrong_name_is_answered_with_the_near_one(refused, tmp_path, command):
+    (tmp_path / "runs" / "digits-famus").mkdir(parents=True)
+    refused(f"{command} digits-fams", "no such run or study, did you mean 'digits-famus'?")
+
+
 @pytest.mark.parametrize(("command", "found"), MISTAKES.items(), ids=MISTAKES)
 def test_a_mistake(refused, tmp_path, command, found):
     (tmp_path / "there.yaml").write_text("mine")
@@ -68,4 +74,12 @@ def test_the_installed_program_does_the_same(tmp_path):
 
 def test_a_wrong_option_ends_with_code_2(here, tmp_path):
     assert here("train", "digits", "--workers", "0")[0] == 2
+    for wrong, cause in (
+        (("train", "digits", "--wrkers", "2"), "No such option: --wrkers (Possible options: "),
+        (("exprt", "x"), "No such command 'exprt'"),
+        (("report",), "Missing argument"),
+    ):
+        code, stdout, stderr = here(*wrong)
+        assert (code, stdout) == (2, "")
+        assert cause in stderr
     assert list(tmp_path.iterdir()) == []

@@ -41,7 +41,7 @@ def test_trials_come_as_a_table_with_the_best_first(here, study):
     _, stdout, _ = here("trials", "s")
     header, *rows = [line.split() for line in stdout.splitlines()]
     assert header == ["trial", "state", "value", "epochs", "seconds", "meta.lr", "optimiser.lr"]
-    assert rows == [["1", "completed", "0.5", "3", "1", "0.5", "0.1"],
+    assert rows == [["1", "completed,", "best", "0.5", "3", "1", "0.5", "0.1"],
                     ["0", "completed", "0.25", "3", "1", "0.25", "0.1"]]  # fmt: skip
 
 

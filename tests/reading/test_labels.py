@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -18,7 +19,8 @@ from famus_ray.cli import main
 from famus_ray.config import resolve
 from famus_ray.data.digits import read_digits
 from famus_ray.out_of_sample import cleanlab_ranking
-from famus_ray.reading.labels import label_quality, rank_labels
+from famus_ray.reading.labels import label_quality, rank_labels, why_weak
+from famus_ray.tables import CURVES, read_table, write_table
 
 COLUMNS = {"id", "is_label_issue", "label_score", "given_label", "predicted_label"}
 
@@ -155,6 +157,20 @@ def test_the_page_says_why_it_has_no_pictures(run, command, tmp_path):
     assert "Without pictures: data.root: cifar10 is read from a folder" in page
     assert "data:image" not in page
     assert page.count("<li>") == 200
+
+
+def test_a_model_that_guesses_is_weak_evidence(run, command, tmp_path):
+    assert why_weak(run) == ""
+    assert command(run, "--top", 1)[2] == ""
+    poor = shutil.copytree(run, tmp_path / "poor")
+    curves = read_table(poor / "curves.parquet", CURVES)
+    curves.loc[curves["metric"] == "validation/top1", "value"] = 0.2
+    write_table(poor / "curves.parquet", CURVES, curves)
+    code, out, err = command(poor, "--to", tmp_path / "a.html", "--top", 1)
+    assert (code, out) == (0, f"{tmp_path / 'a.html'}\n")
+    assert err.startswith("famus-ray: weak evidence: the model that judged is right on 20% of")
+    assert err.count("\n") == 1
+    assert "Weak evidence: the model" in (tmp_path / "a.html").read_text()
 
 
 def test_reading_labels_needs_neither_torch_nor_ray(run):

@@ -33,13 +33,17 @@ def run(tmp_path_factory):
     return famus_ray.train("digits", *overrides).path
 
 
-def add_trial(study, run, trial_id, state, value=None, error=None, **params):
+def add_trial(
+    study, run, trial_id, state, value=None, error=None, born=None, excess=None, **params
+):
     """A trial in the ledger; where it has a value also the curves of a real run."""
     ledger = study / "ledger.jsonl"
     params = {"optimiser.lr": 0.1, "meta.gated_from": "all", **params}
-    append_event(ledger, "started", trial_id, params=params)
+    append_event(ledger, "started", trial_id, params=params, **(born or {}))
     if value is not None:
-        append_event(ledger, "reported", trial_id, epoch=1, value=value, seconds=1.0)
+        epoch = (born or {}).get("from_epoch", 0) + 1
+        report = {"epoch": epoch, "value": value, "seconds": 1.0, "excess": excess or {}}
+        append_event(ledger, "reported", trial_id, **report)
         (study / "trials" / trial_id).mkdir(parents=True)
         shutil.copy(run / "curves.parquet", study / "trials" / trial_id)
     if state is not None:
@@ -116,6 +120,46 @@ def test_a_setting_is_drawn_as_it_was_searched(study, run):
     space = study / "space.yaml"
     space.write_text(space.read_text().replace(", log: true", ""))
     assert '"type":"log"' not in write_report(study).read_text()
+
+
+def test_constraints_are_shown_with_what_breaks_them(study, run):
+    bound = "time/step <= 0.02"
+    add_trial(study, run, "a", "completed", 0.9, excess={bound: 0.125})
+    add_trial(study, run, "b", "completed", 0.8, excess={bound: -0.015})
+    page = Page(write_report(study))
+    assert "break a constraint 1" in page.text
+    assert f"Constraints: {bound} ." in page.text
+    assert f"excess of {bound}" in page.text
+    assert "1 completed, best 0.8000 -0.015 1" in page.text
+    assert "0 completed, infeasible 0.9000 +0.125 1" in page.text
+
+
+def test_a_study_without_constraints_or_children_does_not_speak_of_them(study, run):
+    add_completed(study, run)
+    text = Page(write_report(study)).text
+    unfit = ("Constraints", "a constraint", "excess", "parent", "Schedules", "↳")
+    assert not [words for words in unfit if words in text]
+
+
+def test_replicas_stand_beneath_their_leader_and_the_best_is_marked(study, run):
+    add_completed(study, run, 3)  # up to 0.3
+    add_trial(study, run, "r1", "completed", 0.9, born={"replicates": 1})
+    add_trial(study, run, "r2", "completed", 0.1, born={"replicates": 2})
+    text = Page(write_report(study)).text
+    places = [text.index(f"{row} completed") for row in ("1", "↳ 3", "2", "↳ 4", "0")]
+    assert places == sorted(places)
+    assert "1 completed, best 0.2000" in text
+
+
+def test_the_schedules_of_a_population_are_drawn(study, run):
+    add_trial(study, run, "a", "completed", 0.5, **{"optimiser.lr": 0.1})
+    born = {"parent": 0, "from_epoch": 2}
+    add_trial(study, run, "b", "completed", 0.6, born=born, **{"optimiser.lr": 0.125})
+    page = Page(write_report(study))
+    assert "parent from epoch" in page.text
+    assert "1 completed, best 0 2 0.6000" in page.text
+    assert page.text.count("Schedules") == 1
+    assert page.figures == 1 + 1 + 2  # the curves, one schedule, a slice for each setting
 
 
 def test_what_a_failed_trial_says_is_shown_and_never_run(study, run):

@@ -5,8 +5,9 @@ import pytest
 
 from famus_ray import UserError, load_curves, load_trials, summarise
 from famus_ray.ledger import append_event
-from famus_ray.reading.figures import trial_curves_figure
-from famus_ray.reading.trials import best_trial
+from famus_ray.reading.figures import epochs_figure, slices_figure, trial_curves_figure
+from famus_ray.reading.folders import find_folder
+from famus_ray.reading.trials import best_of, best_trial, ranked
 from famus_ray.tables import CURVES, write_table
 
 
@@ -76,6 +77,42 @@ def test_the_figure_shows_the_same_best_trial(study):
     assert list(line.y) == [0.2, 0.6, 0.5]
 
 
+def trials_of(*rows):
+    columns = ["trial", "replicates", "state", "value", "excess.loss <= 1"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({"replicates": "Int64", "value": float})
+
+
+def test_the_first_of_the_ranked_is_the_best_and_replicas_follow_their_leader():
+    search = [
+        (0, None, "completed", 0.7, 0.5), (1, None, "pruned", 0.8, 0), (2, None, "failed", None, 0),
+        (3, None, "completed", 0.5, 0), (4, None, "completed", 0.6, -1),
+    ]  # fmt: skip
+    plain = trials_of(*search)
+    assert ranked(plain)["trial"].tolist() == [4, 3, 1, 2, 0]
+    again = [(5, 3, "completed", 0.65, 0), (6, 4, "completed", 0.55, 0), (7, 3, "running", None, 0)]
+    both = trials_of(*search, *again)
+    assert ranked(both)["trial"].tolist() == [3, 5, 7, 4, 6, 1, 2, 0]
+    assert [best_of(table).number for table in (plain, both)] == [4, 3]
+
+
+@pytest.mark.parametrize(("last", "step"), [(1, 1), (10, 1), (11, 2), (30, 5), (300, 50)])
+def test_epochs_have_ticks_at_whole_numbers(last, step):
+    axis = epochs_figure("top1", pd.Series([1, last])).layout.xaxis
+    assert (axis.tick0, axis.dtick) == (0, step)
+
+
+def test_a_log_axis_has_few_ticks_in_plain_numbers():
+    trials = trials_of(*((i, None, "completed", 0.1 * i, 0) for i in range(3)))
+    trials["param.meta.lr"] = [1e-4, 3e-3, 2e-2]
+    axis = slices_figure(trials, "meta.lr", log=True).layout.xaxis
+    assert list(axis.ticktext) == [
+        "0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03", "0.1", "0.3",
+    ]  # fmt: skip
+    trials["param.meta.lr"] = [1e-3, 2e-3, 3e-3]
+    assert slices_figure(trials, "meta.lr", log=True).layout.xaxis.ticktext is None
+
+
 def test_without_a_completed_trial_the_best_is_of_any_state(tmp_path):
     add_trial(tmp_path, "a", "pruned", [0.3])
     add_trial(tmp_path, "b", None, [0.4])
@@ -94,6 +131,21 @@ def test_a_folder_that_is_none_is_named_with_those_that_are(tmp_path, monkeypatc
     (tmp_path / "runs" / "digits-famus").mkdir(parents=True)
     with pytest.raises(UserError, match=r"nope: no such run or study; in runs .* digits-famus"):
         load_trials("nope")
+
+
+def test_a_name_that_is_nearly_one_is_mended(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = tmp_path / "runs" / "digits-famus"
+    there.mkdir(parents=True)
+    for wrong, right in (
+        ("digits-famsu", "digits-famus"),
+        ("runs/digits-famsu", "runs/digits-famus"),
+        (f"{there}x", there),
+    ):
+        with pytest.raises(
+            UserError, match=f"{wrong}: no such run or study, did you mean '{right}'"
+        ):
+            find_folder(wrong)
 
 
 def test_a_study_is_found_by_its_name_under_runs(study, monkeypatch):

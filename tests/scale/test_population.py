@@ -43,6 +43,7 @@ def test_a_child_of_the_best_goes_on_in_the_place_of_the_poorest(study):
     wide = curves.pivot_table(index="epoch", columns=["trial", "metric"], values="value")
     at_two = {n: wide[n, "validation/top1"][2] for n in range(4)}
     parent = int(trials["parent"][4])
+    assert trials["from_epoch"][4] == 2
     assert at_two[parent] == max(at_two.values())
     before = wide[4][["validation/top1", "train/loss"]]
     assert before.loc[:2].equals(wide[parent][["validation/top1", "train/loss"]].loc[:2])

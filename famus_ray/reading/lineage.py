@@ -1,0 +1,36 @@
+"""The schedules that population based training found: each trial's settings over its epochs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from famus_ray.ledger import PARAMETER
+
+__all__ = ["changed_settings", "schedule_of"]
+
+
+def changed_settings(trials: pd.DataFrame) -> list[str]:
+    """The settings that some child has otherwise than its parent; none outside of pbt.
+
+    Args:
+        trials: `load_trials`.
+    """
+    children = trials[trials["parent"].notna() & trials["from_epoch"].notna()]
+    parents = trials.set_index("trial").reindex(children["parent"])
+    columns = [c for c in trials if str(c).startswith(PARAMETER)]
+    return [
+        str(c).removeprefix(PARAMETER)
+        for c in columns
+        if (children[c].to_numpy() != parents[c].to_numpy())[children[c].notna()].any()
+    ]
+
+
+def schedule_of(trials: pd.DataFrame, number: int, setting: str) -> pd.Series:
+    """A setting over the epochs of a trial, by epoch from 1: before it was born, its parent's."""
+    rows = trials.set_index("trial").to_dict("index")
+    row = rows[number]
+    values = dict.fromkeys(range(1, row["epochs"] + 1), row[PARAMETER + setting])
+    while pd.notna(row["parent"]) and pd.notna(row["from_epoch"]):
+        born, row = row["from_epoch"], rows[row["parent"]]
+        values |= dict.fromkeys(range(1, born + 1), row[PARAMETER + setting])
+    return pd.Series(values)
