@@ -23,7 +23,7 @@ SETTINGS = (
     "noise.rate=0.6", "data.augment=none", "optimiser.lr=0.02", "schedule.epochs=20",
     "run.threads=1", "run.diagnose_every=0",
 )  # fmt: skip
-SPACES = ("paper_table3", "paper_table4", "step_variants", "step_variants_scaled")
+SPACES = ("paper_table3", "paper_table4", "step_variants", "step_variants_scaled", "gated_tails")
 
 
 def main() -> None:

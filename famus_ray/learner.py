@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
+from famus_ray.cuda_graph import GraphedStep
 from famus_ray.data.batches import Batch
 from famus_ray.data.catalog import Dataset
 from famus_ray.diagnostics import diagnose_gradient, diagnose_weights
@@ -82,12 +84,17 @@ class Learner:
         every = config.run.diagnose_every
         wanted = _DIAGNOSED if every and (epoch + 1) % every == 0 else 0
         kept: list[tuple[Batch, Batch | None]] = []
-        for taken, (train, meta) in enumerate(pairs, start=1):
-            for name, value in step(self.model, self.optimiser, train, meta).items():
-                sums[name] = sums.get(name, 0) + value
-                counts[name] = counts.get(name, 0) + 1
-            kept += [(train, meta)] if taken <= wanted else []
-            on_step(taken)
+        with (
+            closing(GraphedStep(step, self.gate_noise))
+            if config.run.cuda_graph
+            else nullcontext(step)
+        ) as take:
+            for taken, (train, meta) in enumerate(pairs, start=1):
+                for name, value in take(self.model, self.optimiser, train, meta).items():
+                    sums[name] = sums.get(name, 0) + value
+                    counts[name] = counts.get(name, 0) + 1
+                kept += [(train, meta)] if taken <= wanted else []
+                on_step(taken)
         _average_statistics(self.model)
         shares = {name: total for name, total in sums.items() if name.endswith("/loss")}
         all_reduce_sum_(list(shares.values()))

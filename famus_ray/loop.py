@@ -169,6 +169,8 @@ def pick_device(config: Config) -> torch.device:
         raise UserError("run.device = cuda: no GPU here; leave it at auto")
     if config.run.device != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
+    if config.run.cuda_graph:
+        raise UserError("run.cuda_graph = true: no GPU is used here; leave it out")
     return torch.device("cpu")
 
 

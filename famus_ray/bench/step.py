@@ -109,7 +109,8 @@ def time_alternately(runners: Sequence[Runner], rounds: int, say: Say) -> list[T
 
 
 def _timing(seconds: Sequence[float], phases: Sequence[dict[str, float]]) -> Timing:
-    by_phase = {name: statistics.median(p[name] for p in phases) for name in phases[0]}
+    names = phases[-1]  # the first rounds of a CUDA graph have more
+    by_phase = {name: statistics.median(p.get(name, 0.0) for p in phases) for name in names}
     return Timing(statistics.median(seconds) * 1000, {n: s * 1000 for n, s in by_phase.items()})
 
 

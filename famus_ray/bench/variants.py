@@ -58,6 +58,8 @@ VARIANTS = (
     Variant("famus meta.scope=tail"),
     Variant("famus meta.scope=tail meta.engine=double_backward"),
     Variant("famus meta.scope=tail meta.source=batch"),
+    Variant("famus meta.gated_from=last_block"),
+    Variant("famus meta.gated_from=last_block meta.scope=tail"),
     Variant("famus meta.interval=5"),
     Variant("famus meta.scope=tail meta.interval=5"),
 )

@@ -22,6 +22,7 @@ def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contr
     yield from _of_data(config, sources)
     yield from _of_method(config)
     yield from _of_workers(config)
+    yield from _of_cuda_graph(config)
 
 
 def _of_data(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
@@ -118,3 +119,20 @@ def _of_workers(config: Config) -> Iterator[Contradiction]:
             f"run.batch_size = {config.run.batch_size}: must be a multiple of "
             f"scale.workers = {config.scale.workers}",
         )
+
+
+def _of_cuda_graph(config: Config) -> Iterator[Contradiction]:
+    differing = {
+        f"method {config.method.name}": config.method.name in ("mixup", "mentormix"),
+        "two networks": config.has_two_networks,
+        f"meta.interval = {config.meta.interval}": config.meta.interval > 1,
+        f"optimiser.accumulate = {config.optimiser.accumulate}": config.optimiser.accumulate > 1,
+        f"scale.workers = {config.scale.workers}": config.scale.workers > 1,
+    }
+    for name, is_differing in differing.items():
+        if config.run.cuda_graph and is_differing:
+            yield (
+                "run.cuda_graph",
+                f"run.cuda_graph = true: is for one worker and a step that is the same each time, "
+                f"not for {name}; leave it out",
+            )

@@ -94,7 +94,8 @@ class MetaConfig(Section):
     patterns: tuple[str, ...] = ()
     """Regular expressions on parameter names, a gate each; only what they find is gated."""
     gated_from: str = "last_stage"
-    """Where the gated tail begins: all, last_stage, or the beginning of a layer's name."""
+    """Where the gated tail begins: all, last_stage, last_block, or the beginning of a layer's
+    name."""
     parallel: Literal["exact", "local"] = "exact"
     """Of several workers: exact looks ahead on the whole batch and equals one worker; local on each
     worker's own rows, and averages the meta gradients: fewer bytes, other numbers."""

@@ -14,7 +14,12 @@ from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.phases import phase
 from famus_ray.meta.replay import ForwardRecord
-from famus_ray.meta.tangent import TangentOfLogits, logits_difference, logits_tangent
+from famus_ray.meta.tangent import (
+    TangentOfLogits,
+    can_be_read,
+    logits_difference,
+    logits_tangent,
+)
 
 __all__ = ["by_finite_difference", "by_jvp"]
 
@@ -102,13 +107,13 @@ def _direction(
 ) -> dict[str, Tensor]:
     """d: -lr * r_l * u_l where a gate is open, and lambda2 * dL_g/dg at the last layer.
 
-    On a GPU closed gates give zeros instead of being left out: reading them would stall it.
+    On an accelerator closed gates give zeros instead of being left out.
     """
-    on_gpu = gates_G.is_cuda
+    can_read = can_be_read(gates_G)
     direction = {
         name: -look.lr * gate * meta_grads[name]
         for group, gate in zip(look.groups.gated, gates_G, strict=True)
-        if on_gpu or gate.item() != 0.0
+        if not can_read or gate.item() != 0.0
         for name in group.parameters
     }
     if look.last_layer_weight:

@@ -7,7 +7,7 @@ a meaning: the groups from `gated_from` to the end are the gated tail.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -58,9 +58,10 @@ def layer_groups(
             sequence (`layer1.0`, `blocks.3`); `stage` a top-level child of the network. A
             sequence of regular expressions makes one group of each, of the parameters in whose
             names it is found and no earlier one is; they alone are gated.
-        gated_from: `all` gates every group; `last_stage` those from the last stage on that has
-            several convolutions or linear layers, the classifier aside (layer4 of a ResNet);
-            anything else is the beginning of a group's or parameter's name.
+        gated_from: `all` gates every group; `last_stage` and `last_block` those from the last
+            stage or block on that has several convolutions or linear layers, the classifier
+            aside (layer4, layer4.1 of a ResNet-18); anything else is the beginning of a group's
+            or parameter's name.
 
     Raises:
         ValueError: an unknown grouping, a `gated_from` that no parameter begins with, or an
@@ -81,7 +82,8 @@ def layer_groups(
         "stage": stage,
     }
     filters = [name for name, p in model.named_parameters() if p.requires_grad and p.dim() > 1]
-    first = _first_gated(names, filters, gated_from, stage)
+    pieces = {"last_stage": stage, "last_block": _block_of}
+    first = _first_gated(names, filters, gated_from, pieces)
     last_layer = tuple(n for n in names[first:] if _module_of(n) == _module_of(names[-1]))
     return LayerGroups(
         trunk=_collect(names[:first], keys[grouping]),
@@ -122,23 +124,27 @@ def _by_patterns(names: list[str], patterns: Sequence[str]) -> LayerGroups:
 
 
 def _first_gated(
-    names: list[str], filters: list[str], gated_from: str, stage: Callable[[str], str]
+    names: list[str],
+    filters: list[str],
+    gated_from: str,
+    pieces: Mapping[str, Callable[[str], str]],
 ) -> int:
     if gated_from == "all":
         return 0
-    if gated_from == "last_stage":
-        classifier = stage(names[-1])
-        below = [stage(name) for name in filters if stage(name) != classifier]
+    if gated_from in pieces:
+        piece = pieces[gated_from]
+        classifier = piece(names[-1])
+        below = [piece(name) for name in filters if piece(name) != classifier]
         deep = [s for s in below if below.count(s) > 1]
         start = deep[-1] if deep else classifier
-        return next(i for i, name in enumerate(names) if stage(name) == start)
+        return next(i for i, name in enumerate(names) if piece(name) == start)
     for i, name in enumerate(names):
         if name == gated_from or name.startswith(gated_from.rstrip(".") + "."):
             return i
     tops = dict.fromkeys(name.split(".")[0] for name in names)
     raise ValueError(
         f"gated_from = {gated_from!r}: no parameter begins so; "
-        f"try all, last_stage or one of {', '.join(tops)}"
+        f"try all, last_stage, last_block or one of {', '.join(tops)}"
     )
 
 

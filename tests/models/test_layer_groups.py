@@ -30,7 +30,7 @@ def names(network):
     return [name for name, _ in network.named_parameters()]
 
 
-@pytest.mark.parametrize("gated_from", ["all", "last_stage"])
+@pytest.mark.parametrize("gated_from", ["all", "last_stage", "last_block"])
 @pytest.mark.parametrize("grouping", get_args(Grouping))
 @pytest.mark.parametrize("name", LAST_STAGE)
 def test_every_parameter_is_in_exactly_one_group(networks, name, grouping, gated_from):
@@ -51,6 +51,20 @@ def test_the_last_stage_and_the_classifier_are_the_gated_tail(networks, name):
         assert sorted(groups.gated_parameters) == sorted(expected)
         assert len(groups.gated) == size
         assert list(groups.last_layer) == order[-2:]
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("preact_resnet18", "layer4.1.bn1.weight"),
+        ("torchvision/resnet18", "layer4.1.conv1.weight"),
+        ("timm/vit_tiny_patch16_224", "blocks.11.norm1.weight"),
+    ],
+)
+def test_the_last_block_is_a_shorter_tail(networks, name, first):
+    order = names(networks[name])
+    groups = layer_groups(networks[name], "layer", "last_block")
+    assert sorted(groups.gated_parameters) == sorted(order[order.index(first) :])
 
 
 def test_by_tensor_the_last_stage_of_preact_resnet18_has_15_gates(networks):
