@@ -106,7 +106,7 @@ class HalvesWeights(LearnedWeights):
 def prior_divergence(logits_BC: Tensor) -> Tensor:
     """KL(uniform || mean prediction of the global batch), this process's share, a scalar: it
     keeps the networks from giving all examples to one class (Tanaka et al. 2018)."""
-    count = global_sum(logits_BC.new_tensor(float(len(logits_BC))))
+    count = global_sum(logits_BC.new_full((), len(logits_BC)))
     mean_C = global_sum(torch.softmax(logits_BC, dim=1).sum(dim=0)) / count
     classes = logits_BC.shape[1]
     tiny = torch.finfo(mean_C.dtype).tiny

@@ -17,11 +17,9 @@ from torch.utils._pytree import tree_leaves
 
 from famus_ray.config import resolve
 from famus_ray.cuda_graph import GraphedStep
-from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import UserError
-from famus_ray.learner import new_learner
-from famus_ray.loop import pick_device
+from famus_ray.loop import pick_device, start
 from famus_ray.meta.step import PlainStep, descend
 
 
@@ -82,13 +80,14 @@ def played(monkeypatch):
 def losses(count, *overrides, as_graph, epochs=2):
     config = resolve("digits", ("model.widths=[4,6,8]", "run.batch_size=16", *overrides)).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    learner = new_learner(config, data, torch.device("cpu"))
+    procedure = start(config, data, torch.device("cpu"))
+    learner = procedure.learners[0]
     learner.model.train()
     found = []
     for epoch in range(epochs):
         learner.gate_noise.manual_seed(epoch)
         learner.optimiser.param_groups[0]["lr"] = 0.05 / (epoch + 1)
-        pairs = EpochBatches(data, config).epoch(epoch, with_meta=learner.step.needs_meta_batch)
+        pairs, _ = procedure.rehearsal()
         graph = closing(GraphedStep(learner.step, learner.gate_noise))
         with graph if as_graph else nullcontext(learner.step) as step:
             for train, meta in islice(pairs, count):
@@ -109,6 +108,9 @@ def losses(count, *overrides, as_graph, epochs=2):
         ("method=famus", "meta.sampler=random"),
         ("method=famus", "meta.scope=tail", "meta.lambda2=0.1"),
         ("method=famus", "meta.scope=tail", "meta.source=batch"),
+        ("method=famus", "meta.source=pseudo_clean"),
+        ("method=famus", "meta.source=pseudo_clean", "meta.fidelity=released"),
+        ("method=dividemix", "pipeline.prior_penalty=1"),
     ],
     ids=" ".join,
 )
@@ -172,7 +174,7 @@ def test_what_cannot_be_captured_goes_on_without(played, capsys):
         ((), "no GPU is used here"),
         (("method=mixup",), "not for method mixup"),
         (("meta.interval=5",), "not for meta.interval = 5"),
-        (("meta.source=pseudo_clean", "optimiser.accumulate=2"), "not for two networks"),
+        (("optimiser.accumulate=2",), "not for optimiser.accumulate = 2"),
     ],
 )
 def test_where_there_can_be_no_graph_it_is_refused(overrides, found):

@@ -124,7 +124,6 @@ def _of_workers(config: Config) -> Iterator[Contradiction]:
 def _of_cuda_graph(config: Config) -> Iterator[Contradiction]:
     differing = {
         f"method {config.method.name}": config.method.name in ("mixup", "mentormix"),
-        "two networks": config.has_two_networks,
         f"meta.interval = {config.meta.interval}": config.meta.interval > 1,
         f"optimiser.accumulate = {config.optimiser.accumulate}": config.optimiser.accumulate > 1,
         f"scale.workers = {config.scale.workers}": config.scale.workers > 1,

@@ -32,7 +32,7 @@ class RunConfig(Section):
     """Memory order of images and filters; yes on a GPU, no on a CPU when left out."""
     cuda_graph: bool = False
     """On a GPU: the step is captured once an epoch and replayed as one CUDA graph. For one worker,
-    one network, and a step that is the same each time."""
+    and a step that is the same each time."""
     checkpoint_every: Int = Field(1, ge=1)
     """Epochs between checkpoints."""
     diagnose_every: Int = Field(10, ge=0)
