@@ -50,7 +50,8 @@ def test_a_child_of_the_best_goes_on_in_the_place_of_the_poorest(study):
     assert not before.loc[3:].equals(wide[parent][["validation/top1", "train/loss"]].loc[3:])
     for setting in ("param.optimiser.lr", "param.meta.lr"):
         ratio = trials[setting][4] / trials[setting][parent]
-        assert ratio == pytest.approx(0.8) or ratio == pytest.approx(1.25)
+        assert 1 / 1.5 <= ratio <= 1.5
+        assert ratio != 1
     assert trials["param.meta.grouping"][4] == trials["param.meta.grouping"][parent]
 
 
