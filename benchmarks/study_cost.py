@@ -105,10 +105,10 @@ def objective(path: Path, workers: int) -> Callable[[dict[str, float]], None]:
     def train(settings: dict[str, object]) -> tuple[float, float]:
         import torch
 
+        from famus_ray.config.trial_config import trial_config
         from famus_ray.data.catalog import load_dataset
         from famus_ray.loop import epochs
         from famus_ray.run_folder import RunFolder
-        from famus_ray.scale.trial_process import trial_config
 
         torch.set_num_threads(1)
         config = trial_config(base, {k: v for k, v in settings.items() if k != "trial"})

@@ -21,7 +21,8 @@ import yaml
 from drawing import fill
 
 import famus_ray as fr
-from famus_ray.config.space import load_space, saved_space, space_path
+from famus_ray.config.space import load_space, saved_space
+from famus_ray.config.space_file import space_path
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import PARAMETER

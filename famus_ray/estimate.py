@@ -6,10 +6,14 @@ import resource
 import time
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from famus_ray.config.schema import Config
 
-__all__ = ["RunCost", "describe_cost", "describe_study_cost", "run_cost"]
+if TYPE_CHECKING:
+    from famus_ray.data.catalog import Dataset
+
+__all__ = ["RunCost", "counted", "describe_cost", "describe_study_cost", "run_cost"]
 
 _STEPS = 4
 
@@ -35,8 +39,11 @@ class RunCost:
     device: str
 
 
-def run_cost(config: Config) -> RunCost:
+def run_cost(config: Config, data: Dataset | None = None) -> RunCost:
     """Measured on four steps of one worker here, on a copy that is thrown away.
+
+    Args:
+        data: the data set of this config, where it was checked already.
 
     Raises:
         UserError: settings, data or a model that training would refuse.
@@ -44,7 +51,7 @@ def run_cost(config: Config) -> RunCost:
     from famus_ray.loop import check, pick_device, start
     from famus_ray.memory import keep_freed_memory
 
-    data = check(config)
+    data = data or check(config)
     device = pick_device(config)
     procedure = start(config, data.to(device), device)
     keep_freed_memory()
@@ -79,13 +86,22 @@ def describe_cost(cost: RunCost, epochs: int) -> str:
     )
 
 
-def describe_study_cost(cost: RunCost, runs: int) -> str:
-    """Hours and disk of a study of so many runs in one line."""
+def describe_study_cost(cost: RunCost, runs: int, checkpoints: int) -> str:
+    """Hours and disk of a study of so many runs in one line.
+
+    Args:
+        checkpoints: that are kept, those of one run counted as one.
+    """
     return (
-        f"cost: {runs} runs of about {_span(cost.seconds)} of steps on one worker here "
+        f"cost: {counted(runs, 'run')} of about {_span(cost.seconds)} of steps on one worker here "
         f"({cost.device}): at most {_span(runs * cost.seconds)} one after another; "
-        f"{runs * cost.disk / 1e6:.0f} MB of checkpoints"
+        f"{checkpoints * cost.disk / 1e6:.0f} MB of checkpoints"
     )
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something, in words."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _span(seconds: float) -> str:

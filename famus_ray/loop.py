@@ -134,10 +134,14 @@ def _check_finite(epoch: int, metrics: dict[str, float]) -> None:
             raise Diverged(f"epoch {epoch}: {name} is {value}")
 
 
-def check(config: Config) -> Dataset:
-    """The data set of a run that can start; raises the UserError of one that cannot."""
+def check(config: Config, data: Dataset | None = None) -> Dataset:
+    """The data set of a run that can start; raises the UserError of one that cannot.
+
+    Args:
+        data: the data set of this config, where it is in memory already.
+    """
     check_trackers(config)
-    data = load_dataset(config.data, config.noise, config.run.seed)
+    data = data or load_dataset(config.data, config.noise, config.run.seed)
     if config.run.select == "validation" and not len(data.validation):
         raise UserError(
             f"data.validation_fraction = {config.data.validation_fraction}: leaves nothing to "

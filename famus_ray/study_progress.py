@@ -35,6 +35,7 @@ class _Running:
     epoch: int = 0
     seconds: float = 0.0
     values: list[float] = field(default_factory=list)
+    again: bool = False  # a leader, with a further seed
 
 
 class StudyProgress(Bar):
@@ -71,7 +72,7 @@ class StudyProgress(Bar):
         self.total = max(self.total, news.number + 1)  # children, of pbt, come in addition
         if news.event == "started":
             self._seconds += self._running.pop(news.number, _Running()).seconds  # tried again
-            self._running[news.number] = _Running()
+            self._running[news.number] = _Running(again=news.again)
             self._began = self._began or time.monotonic()
         elif news.event == "reported":
             trial = self._running.setdefault(news.number, _Running())
@@ -98,7 +99,8 @@ class StudyProgress(Bar):
         for number, trial in list(self._running.items())[:_MOST_TRIALS]:
             latest = f"{trial.values[-1]:.4f}" if trial.values else ""
             epochs = f"{trial.epoch}/{self._config.schedule.epochs}"
-            trials.add_row(f"trial {number}", epochs, spark_line(trial.values), latest)
+            what = "leader again" if trial.again else "trial"
+            trials.add_row(f"{what} {number}", epochs, spark_line(trial.values), latest)
         more = len(self._running) - _MOST_TRIALS
         if more > 0:
             trials.add_row(f"and {more} more")
@@ -109,6 +111,8 @@ class StudyProgress(Bar):
             yield f"best {self._best[0]:.4f} (trial {self._best[1]})"
         if self._running:
             yield f"{len(self._running)} running"
+        if again := sum(trial.again for trial in self._running.values()):
+            yield f"{again} of them leaders with further seeds"
         for state in FINAL:
             if self._ended[state]:
                 yield f"{self._ended[state]} {state}"

@@ -54,6 +54,13 @@ def test_a_terminal_shows_the_best_the_running_trials_and_the_hours(show):
     assert "GPU-hours 0.3 used, 0.2 to come" in text
 
 
+def test_leaders_that_are_trained_again_are_called_so(show):
+    news = [*ends("completed", 0, 0.5), TrialNews("started", 1, "0001", again=True)]
+    text = show(news)
+    assert "1 running  1 of them leaders with further seeds" in text
+    assert "leader again 1" in text
+
+
 def test_elsewhere_there_are_plain_lines(show):
     text = show(ends("failed", 0, 0.5), terminal=False, trials=1)
     assert text.splitlines()[-1].startswith("trials 1/1  best 0.5000 (trial 0)  1 failed")

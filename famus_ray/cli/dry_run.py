@@ -7,13 +7,15 @@ elsewhere, as people look at a run's settings where they write them.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from famus_ray.cli.output import print_table
 from famus_ray.config.resolve import Resolved
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.config.space import Space
+from famus_ray.config.space_walk import describe_size
 from famus_ray.errors import DataNotHere
-from famus_ray.estimate import describe_cost, describe_study_cost, run_cost
+from famus_ray.estimate import counted, describe_cost, describe_study_cost, run_cost
 from famus_ray.run_folder import config_text
 
 __all__ = ["show_config", "show_space"]
@@ -49,38 +51,60 @@ def show_space(space: Space, as_json: bool) -> None:
     Raises:
         UserError: as the study would, after the space.
     """
-    config, trials, size = space.base.config, space.planned_trials(), space.size()
-    runs = space.planned_runs() * config.study.seeds
-    most = runs * config.schedule.epochs
+    config, study = space.base.config, space.base.config.study
+    runs = space.planned_runs() * study.seeds
     if not as_json:
-        study = config.study
         print_table(("setting", "range", "only when"), list(space.describe()))
-        seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
-        if study.leaders:
-            seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
-        pruned = study.scheduler not in ("none", "pbt")
-        print(
-            f"{trials} trials{seeds} of at most {config.schedule.epochs} epochs: at most {most} "
-            f"epochs{f', pruned from epoch {config.grace_epochs} on' if pruned else ''}; "
-            f"the space has {size or 'no end of'} configurations",
-            flush=True,
-        )
+        print("; ".join(_planned(space)), flush=True)
     cost, why = None, ""
     try:
         if config.scale.address is None:
             _check_fits_here(config.scale)
-        cost = run_cost(config)
+        from famus_ray.loop import check
+        from famus_ray.trial_check import check_trials
+
+        data = check(config)
+        check_trials(space, data)
+        cost = run_cost(config, data)
     except DataNotHere as error:
         why = str(error)
     finally:
         if as_json:
             names = ("setting", "range", "when")
             rows = [dict(zip(names, row, strict=True)) for row in space.describe()]
-            counts = {"trials": trials, "seeds": config.study.seeds, "most_epochs": most}
-            content = {**counts, "size": size, "space": rows, "cost_of_a_run": cost and vars(cost)}
+            counts = {
+                "trials": space.planned_trials(), "seeds": study.seeds,
+                "most_epochs": runs * config.schedule.epochs, "size": space.size(),
+            }  # fmt: skip
+            if study.scheduler == "pbt":
+                counts["children"] = space.planned_children()
+            content = {**counts, "space": rows, "cost_of_a_run": cost and vars(cost)}
             print(json.dumps(content))
     if not as_json:
-        print(describe_study_cost(cost, runs) if cost else _unknown(why))
+        folders = runs + space.planned_children() * study.seeds
+        kept = folders * (1 + config.exploitations)
+        print(describe_study_cost(cost, runs, kept) if cost else _unknown(why))
+
+
+def _planned(space: Space) -> Iterator[str]:
+    """How much would run, and of how many configurations."""
+    config, study = space.base.config, space.base.config.study
+    budget = config.schedule.epochs
+    seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
+    if study.leaders:
+        seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
+    most = counted(space.planned_runs() * study.seeds * budget, "epoch")
+    pruned = ""
+    if study.scheduler not in ("none", "pbt"):
+        pruned = f", pruned from epoch {config.grace_epochs} on"
+    trials = counted(space.planned_trials(), "trial")
+    yield f"{trials}{seeds} of at most {counted(budget, 'epoch')}: at most {most}{pruned}"
+    if study.scheduler == "pbt":
+        yield (
+            f"the poorest quarter ends every {counted(study.exploit_every, 'epoch')}, and children "
+            f"go on in its place, about {space.planned_children()} in all, with no more epochs"
+        )
+    yield f"the space has {describe_size(space.size())}"
 
 
 def _unknown(why: str) -> str:

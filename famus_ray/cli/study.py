@@ -26,7 +26,7 @@ def tune(
 ) -> None:
     """Search for good settings with Optuna and ASHA on Ray Tune."""
     from famus_ray.config.space import load_space
-    from famus_ray.config.space_checks import check_study
+    from famus_ray.config.study_checks import check_study
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]

@@ -6,11 +6,18 @@ import math
 import re
 from dataclasses import dataclass
 
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, did_you_mean
 
-__all__ = ["Constraint", "read_constraint"]
+__all__ = ["Constraint", "check_curve", "read_constraint"]
 
 _FORM = re.compile(r"\s*([A-Za-z][\w/.-]*)\s*(<=|>=)\s*([-+.\deE]+)\s*")
+
+# Curves with a value in every epoch; each gate has one of its own, `gates/<group>`.
+_CURVES = (
+    "validation/top1", "validation/top5", "validation/loss", "test/top1", "test/top5", "test/loss",
+    "imagenet/top1", "imagenet/top5", "imagenet/loss", "train/loss", "train/lr", "time/step",
+    "communication/bytes", "meta/loss", "gates/open", "weights/positive", "curriculum/trusted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,3 +53,10 @@ def read_constraint(text: str) -> Constraint:
             f"study.constraints: '{text}' is not a bound on a curve, such as 'time/step <= 0.05' "
             "or 'validation/top5 >= 0.9'"
         ) from error
+
+
+def check_curve(setting: str, curve: str) -> None:
+    """Raise the UserError of a curve that no run has in every epoch."""
+    if curve not in _CURVES and not curve.startswith("gates/"):
+        hint = did_you_mean(curve, _CURVES) or f"; there are {', '.join(_CURVES)}"
+        raise UserError(f"{setting}: {curve} is not a curve of every epoch{hint}")

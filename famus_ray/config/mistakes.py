@@ -9,7 +9,7 @@ from typing import Any
 from famus_ray.config.schema import MAIN_FIELD, Config, field_names
 from famus_ray.errors import did_you_mean, near, suggestion
 
-__all__ = ["describe", "key_hint", "report"]
+__all__ = ["describe", "key_hint", "report", "shown", "what_is_wrong"]
 
 _MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write settings
     "greater_than": "must be > {gt}",
@@ -28,6 +28,11 @@ _MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write
     "string_type": "must be a text",
     "string_too_short": "must not be empty",
     "tuple_type": "must be a list in brackets",
+    "list_type": "must be a list in brackets",
+    "dict_type": "must hold settings and their values",
+    "missing": "is missing",
+    "too_short": "is empty",
+    "extra_forbidden": "unknown key",
 }
 
 
@@ -35,15 +40,24 @@ def describe(details: Any) -> tuple[str, str]:
     """The key that an error of pydantic's is about, and what is said of it."""
     section, name = (str(part) for part in details["loc"][:2])
     key, value = f"{section}.{name}", details["input"]
-    context = details.get("ctx", {})
-    message = _MESSAGES.get(details["type"], details["msg"].removeprefix("Value error, "))
-    message = message.format(**context)
+    message = what_is_wrong(details)
     if details["type"] == "literal_error":
-        message += did_you_mean(str(value), str(context["expected"]).split("'")[1::2])
+        message += did_you_mean(str(value), str(details["ctx"]["expected"]).split("'")[1::2])
     elif message.endswith("number") and (usual := _default(section, name)) is not None:
         message += f", such as {usual}"
-    shown = json.dumps(value) if value is None or isinstance(value, bool) else value
-    return key, f"{key} = {shown}: {message}"
+    return key, f"{key} = {value if isinstance(value, str) else shown(value)}: {message}"
+
+
+def what_is_wrong(details: Any) -> str:
+    """What an error of pydantic's says of the value."""
+    message = _MESSAGES.get(details["type"], details["msg"].removeprefix("Value error, "))
+    return str(message.format(**details.get("ctx", {})))
+
+
+def shown(value: Any) -> str:
+    """A value as YAML has it: null, true, and texts in quotes."""
+    plain = value is None or isinstance(value, bool | str)
+    return json.dumps(value, ensure_ascii=False) if plain else str(value)
 
 
 def _default(section: str, name: str) -> Any:

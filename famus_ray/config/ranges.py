@@ -4,14 +4,9 @@ and what is not searched but set: a constant on a condition, and a multiple of a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-
-from famus_ray.config.resolve import load_yaml
-from famus_ray.errors import UserError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -25,17 +20,12 @@ __all__ = [
     "IntRange",
     "Range",
     "Searched",
-    "describe_error",
-    "joined",
     "listed",
-    "parse_ranges",
-    "read_ranges",
     "scalar",
 ]  # fmt: skip
 
 _Number = int | float
-_MOST_LISTED = 10**6
-_TYPES = ("float", "int", "choice", "constant", "derived")
+_MOST_STEPS = 10**15  # more, and two neighbours may be the same real number
 
 
 class _Conditional(BaseModel):
@@ -57,6 +47,8 @@ class FloatRange(_Conditional):
     @model_validator(mode="after")
     def _ordered(self) -> FloatRange:
         _check_range(self.low, self.high, self.log, self.step)
+        if self.step is not None and (self.high - self.low) / self.step > _MOST_STEPS:
+            raise ValueError(f"step = {self.step}: too small for {self.low} to {self.high}")
         return self
 
     def distribution(self) -> BaseDistribution:
@@ -71,14 +63,20 @@ class FloatRange(_Conditional):
         return [self.low, self.high]
 
     def contains(self, value: Any) -> bool:
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        if not _is_number(value) or not self.low <= value <= self.high:
+            return False
+        places = (value - self.low) / (self.step or 1.0)
+        return self.step is None or abs(places - round(places)) < 1e-6
 
-    def steps(self) -> list[Any] | None:
-        """All values, None where they cannot be listed."""
+    def count(self) -> int | None:
+        """How many values there are, None where they have no end."""
         if self.step is None:
-            return [self.low] if self.low == self.high else None
-        count = int((self.high - self.low) / self.step + 1e-9) + 1
-        return [self.low + i * self.step for i in range(count)]
+            return 1 if self.low == self.high else None
+        return int((self.high - self.low) / self.step + 1e-9) + 1
+
+    def at(self, place: int) -> Any:
+        """The value at this place, from 0; the lowest first."""
+        return self.low + place * (self.step or 0.0)
 
 
 class IntRange(_Conditional):
@@ -107,13 +105,16 @@ class IntRange(_Conditional):
         return [self.low, self.high]
 
     def contains(self, value: Any) -> bool:
-        return isinstance(value, int) and self.low <= value <= self.high
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return is_whole and value in range(self.low, self.high + 1, self.step)
 
-    def steps(self) -> list[Any] | None:
-        """All values, None where they cannot be listed."""
-        if (self.high - self.low) // self.step > _MOST_LISTED:
-            return None
-        return list(range(self.low, self.high + 1, self.step))
+    def count(self) -> int:
+        """How many values there are."""
+        return (self.high - self.low) // self.step + 1
+
+    def at(self, place: int) -> Any:
+        """The value at this place, from 0; the lowest first."""
+        return self.low + place * self.step
 
 
 class Choice(_Conditional):
@@ -142,9 +143,13 @@ class Choice(_Conditional):
     def contains(self, value: Any) -> bool:
         return scalar(value) in [scalar(v) for v in self.values]
 
-    def steps(self) -> list[Any] | None:
-        """All values."""
-        return [scalar(value) for value in self.values]
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
+    def at(self, place: int) -> Any:
+        """The value at this place, from 0, as they were written."""
+        return scalar(self.values[place])
 
 
 class Constant(_Conditional):
@@ -182,31 +187,6 @@ class Derived(_Conditional):
 
 Searched = FloatRange | IntRange | Choice
 Range = Annotated[FloatRange | IntRange | Choice | Constant | Derived, Field(discriminator="type")]
-_ADAPTER: TypeAdapter[Range] = TypeAdapter(Range)
-
-
-def read_ranges(path: Path) -> dict[str, Range]:
-    """The searched settings in a space's file, whether or not its preset can be found.
-
-    Raises:
-        UserError: an entry that is none.
-    """
-    entries, problems = parse_ranges(load_yaml(path).get("space"))
-    if problems:
-        raise UserError(joined(str(path), problems))
-    return entries
-
-
-def parse_ranges(content: Any) -> tuple[dict[str, Range], list[str]]:
-    """The entries that are well formed, and what is wrong with the others."""
-    entries: dict[str, Range] = {}
-    problems: list[str] = []
-    for name, entry in content.items() if isinstance(content, dict) else ():
-        try:
-            entries[str(name)] = _ADAPTER.validate_python(entry)
-        except ValidationError as error:
-            problems += [describe_error(details, str(name)) for details in error.errors()]
-    return entries, problems
 
 
 def listed(wanted: Any) -> list[Any]:
@@ -219,21 +199,8 @@ def scalar(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def describe_error(details: Mapping[str, Any], entry: str = "") -> str:
-    """A pydantic error as `where: what`, in the words of the file."""
-    # The discriminator adds the entry's type to the location; people did not write it there.
-    parts = [str(p) for p in details["loc"] if not entry or p not in _TYPES]
-    where = ".".join([*([entry] if entry else []), *parts])
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        message = "unknown key"
-    return f"{where}: {message[0].lower()}{message[1:]}"
-
-
-def joined(name: str, problems: list[str]) -> str:
-    """One message of a file's problems."""
-    count = "" if len(problems) == 1 else f"{len(problems)} problems — "
-    return f"{name}: {count}{'; '.join(problems)}"
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_range(low: _Number, high: _Number, log: bool, step: _Number | None) -> None:
@@ -243,3 +210,7 @@ def _check_range(low: _Number, high: _Number, log: bool, step: _Number | None) -
         raise ValueError(f"low = {low}: a log range must begin above 0")
     if log and step is not None:
         raise ValueError("log and step do not go together")
+    if step is not None and low < high and step > high - low:
+        raise ValueError(
+            f"step = {step}: leaves one value, {low}; take at most {high - low}, or a constant"
+        )

@@ -22,6 +22,8 @@ __all__ = [
     "load_yaml",
     "preset_names",
     "preset_path",
+    "problems_of",
+    "refuse_folder",
     "resolve",
 ]
 
@@ -52,13 +54,22 @@ def preset_path(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
+    refuse_folder(path)
     what = "file not found" if path.suffix in (".yaml", ".yml") else "unknown preset"
     hint = did_you_mean(name, preset_names()) or f"; there are {', '.join(preset_names())}"
-    from famus_ray.config.space import space_names
+    from famus_ray.config.space_file import space_names
 
     if name in space_names():
         hint = f"; it is a search space: famus-ray tune {name}"
     raise UserError(f"{name}: {what}{hint}")
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise a UserError where `path` is a folder, which is no YAML file."""
+    if (path / "config.yaml").is_file():
+        raise UserError(f"{path}: is the folder of a run or study: famus-ray resume {path}")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a YAML file in it")
 
 
 def resolve(
@@ -102,6 +113,12 @@ def resolve(
     if problems or config is None:
         raise UserError(report(problems))
     return Resolved(config, sources)
+
+
+def problems_of(values: Mapping[str, Any]) -> list[str]:
+    """What a run would say of these values, given by dotted key."""
+    _, invalid = _validate(values, {})
+    return [message for _, message in invalid]
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

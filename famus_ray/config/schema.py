@@ -74,6 +74,12 @@ class Config(Section):
         """Epochs before a trial of a study can be pruned."""
         return self.study.grace_epochs or math.ceil(self.schedule.epochs / 3)
 
+    @property
+    def exploitations(self) -> int:
+        """How often a population loses its poorest quarter; 0 without one."""
+        is_pbt = self.study.scheduler == "pbt"
+        return (self.schedule.epochs - 1) // self.study.exploit_every if is_pbt else 0
+
 
 @cache
 def field_names() -> tuple[str, ...]:

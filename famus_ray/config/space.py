@@ -15,49 +15,22 @@ points: [{meta.lr: 1.0e-3}]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from famus_ray.config.ranges import (
-    Choice,
-    Constant,
-    Derived,
-    Range,
-    Searched,
-    describe_error,
-    joined,
-    listed,
-    parse_ranges,
-    scalar,
-)
-from famus_ray.config.resolve import Resolved, load_yaml, preset_names, resolve
-from famus_ray.config.schema import field_names
-from famus_ray.config.space_checks import (
-    grid_problems,
-    population_problems,
-    range_problems,
-    space_problems,
-)
-from famus_ray.config.space_order import dependencies_first
-from famus_ray.errors import UserError, did_you_mean
+from famus_ray.config.ranges import Choice, Constant, Derived, Range, scalar
+from famus_ray.config.resolve import Resolved, load_yaml, resolve
+from famus_ray.config.space_checks import base_problems, space_problems
+from famus_ray.config.space_file import joined, parse_ranges, parse_space, space_path
+from famus_ray.config.space_walk import Walk
+from famus_ray.config.study_checks import QUARTER
+from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["Space", "load_space", "saved_space", "space_names", "space_path"]
-
-
-class _SpaceFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    about: str = ""
-    preset: str
-    settings: dict[str, Any] = {}
-    space: dict[str, Any] = Field(min_length=1)
-    points: list[dict[str, Any]] = []
+__all__ = ["Space", "load_space", "saved_space"]
 
 
 class Space:
@@ -81,7 +54,7 @@ class Space:
         self.base = base
         self.entries = dict(entries)
         self.points = [{k: scalar(v) for k, v in point.items()} for point in points]
-        self._order = dependencies_first(entries)
+        self._walk = Walk(entries, base)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
         """The settings of a trial: suggested, set on a condition, or derived."""
@@ -89,58 +62,30 @@ class Space:
 
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of values that the conditions allow, the last setting fastest."""
-        found: list[dict[str, Any]] = []
-        places: list[int] | None = []  # which value of each setting, in the order of the walk
-        while places is not None:
-            given, taken = places, list[tuple[int, int]]()
+        return [settings for settings, _ in self._walk.combinations(self.entries)]
 
-            def pick(name: str, entry: Searched) -> Any:
-                values = entry.steps() or []
-                place = given[len(taken)] if len(taken) < len(given) else 0  # noqa: B023
-                taken.append((place, len(values)))  # noqa: B023
-                return values[place]
-
-            found.append(self._walk(pick))
-            while taken and taken[-1][0] + 1 == taken[-1][1]:
-                taken.pop()
-            places = [place for place, _ in taken]
-            places = [*places[:-1], places[-1] + 1] if places else None
-        return found
+    def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each setting with each of its ends or choices, in the settings of a trial with it."""
+        return self._walk.cases()
 
     def planned_trials(self) -> int:
         """How many trials the study has: those of the grid, or as many as it asks for."""
         study = self.base.config.study
-        return len(self.grid()) if study.searcher == "grid" else study.trials
+        return (self.size() or 0) if study.searcher == "grid" else study.trials
 
     def planned_runs(self) -> int:
         """How many trials the study has, those included that train its leaders again."""
         study, trials = self.base.config.study, self.planned_trials()
         return trials + min(study.leaders, trials) * study.leader_seeds
 
+    def planned_children(self) -> int:
+        """About how many trials of a population take the place of others; 0 without one."""
+        return self.planned_trials() // QUARTER * self.base.config.exploitations
+
     def size(self) -> int | None:
-        """How many different trials there are; None where a range of real numbers has no steps."""
-        countable = all(entry.steps() is not None for _, entry in self._searched())
-        return len(self.grid()) if countable else None
-
-    def _searched(self) -> list[tuple[str, Searched]]:
-        return [(n, e) for n, e in self.entries.items() if not isinstance(e, Constant | Derived)]
-
-    def _walk(self, pick: Callable[[str, Searched], Any]) -> dict[str, Any]:
-        """The settings in the order of their conditions, each as `pick` says."""
-        values = {name: _value_of(self.base, name) for name in field_names()}
-        chosen: dict[str, Any] = {}
-        for name in self._order:
-            entry = self.entries[name]
-            if not all(_matches(values[key], wanted) for key, wanted in entry.when.items()):
-                continue
-            if isinstance(entry, Constant):
-                chosen[name] = scalar(entry.value)
-            elif isinstance(entry, Derived):
-                chosen[name] = entry.value(values[entry.of])
-            else:
-                chosen[name] = pick(name, entry)
-            values[name] = chosen[name]
-        return chosen
+        """How many different trials there are, beyond a million a lower bound; None where a range
+        of real numbers has no steps."""
+        return self._walk.size()
 
     def describe(self) -> Iterator[tuple[str, str, str]]:
         """Setting, range and condition of each entry, for people."""
@@ -156,27 +101,6 @@ class Space:
             yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
 
 
-def space_names() -> list[str]:
-    """Names of the search spaces that come with the package, sorted."""
-    return sorted(path.stem for path in _folder().glob("*.yaml"))
-
-
-def space_path(name: str) -> Path:
-    """The file of a search space by its name or path.
-
-    Raises:
-        UserError: neither.
-    """
-    if name in space_names():
-        return _folder() / f"{name}.yaml"
-    if Path(name).is_file():
-        return Path(name)
-    hint = did_you_mean(name, space_names()) or f"; there are {', '.join(space_names())}"
-    if name in preset_names():
-        hint = f"; it is a preset: famus-ray train {name}"
-    raise UserError(f"{name}: no such search space{hint}")
-
-
 def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     """The search space in a file, over its preset changed by `overrides`.
 
@@ -186,11 +110,9 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     path = space_path(name)
     content = load_yaml(path)
     entries, problems = parse_ranges(content.get("space"))
-    try:
-        file = _SpaceFile.model_validate(content)
-    except ValidationError as error:
-        found = [describe_error(details) for details in error.errors()]
-        raise UserError(joined(name, [*found, *problems])) from error
+    file, malformed = parse_space(content)
+    if file is None:
+        raise UserError(joined(name, [*malformed, *problems]))
     problems += space_problems(entries, file.space, file.points)
     problems += [
         f"{key} is searched; leave out {key}= to search it, or take it out of the space"
@@ -199,14 +121,10 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     ]
     try:
         base = resolve(file.preset, overrides, file.settings, values_from=name)
-        problems += range_problems(entries, base)
     except UserError as error:
         problems += [line.removeprefix(f"{name}: ") for line in str(error).splitlines()]
     else:
-        if base.config.study.searcher == "grid":
-            problems += grid_problems(entries, base)
-        if base.config.study.scheduler == "pbt":
-            problems += population_problems(entries)
+        problems += base_problems(entries, file.points, base)
     if problems:
         raise UserError(joined(name, problems))
     text = path.read_text(encoding="utf-8")
@@ -231,18 +149,3 @@ def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
     points = content.get("points") or []
     name = path.name.removeprefix("study-")
     return Space(name, file.read_text("utf-8"), content.get("about", ""), base, entries, points)
-
-
-def _folder() -> Path:
-    """Beside the package in a checkout, inside it when installed."""
-    inside = Path(__file__).parent.parent / "search_spaces"
-    return inside if inside.is_dir() else inside.parent.parent / "search_spaces"
-
-
-def _value_of(base: Resolved, name: str) -> Any:
-    section, _, key = name.partition(".")
-    return getattr(getattr(base.config, section), key)
-
-
-def _matches(value: Any, wanted: Any) -> bool:
-    return value in listed(wanted)

@@ -1,75 +1,23 @@
-"""What can be wrong with a search space, and with the study that searches it."""
+"""What can be wrong with a search space."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from famus_ray.config.constraints import read_constraint
-from famus_ray.config.mistakes import key_hint
-from famus_ray.config.ranges import Choice, Derived, FloatRange, IntRange, Range, listed
-from famus_ray.config.resolve import Resolved, resolve
-from famus_ray.config.schema import Config, field_names
-from famus_ray.config.space_order import dependencies_first, in_a_circle
-from famus_ray.errors import UserError
+from famus_ray.config.mistakes import key_hint, shown
+from famus_ray.config.ranges import Derived, Range, listed
+from famus_ray.config.resolve import Resolved, problems_of
+from famus_ray.config.schema import field_names
+from famus_ray.config.space_order import in_a_circle
+from famus_ray.config.space_walk import Walk
+from famus_ray.config.study_checks import grid_problems, population_problems
+from famus_ray.config.trial_config import decoded
 
-__all__ = [
-    "CHANGE_IN_RUN",
-    "check_study",
-    "grid_problems",
-    "population_problems",
-    "range_problems",
-    "space_problems",
-]
+__all__ = ["base_problems", "space_problems"]
 
 _FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
 _NOT_FIXED = ("run.batch_size",)
-
-# Settings that a run may go on with after they were changed: what pbt perturbs.
-CHANGE_IN_RUN = ("optimiser.lr", "meta.lr", "meta.gate_lr", "meta.lambda1", "meta.lambda2")
-
-
-def check_study(config: Config) -> None:
-    """Raise the UserError of a study that cannot run, whatever its space."""
-    study = config.study
-    split, _, quantity = study.metric.partition("/")
-    if split not in ("validation", "test") or quantity not in ("top1", "top5"):
-        raise UserError(
-            f"study.metric = {study.metric}: must be a curve that grows with quality, "
-            "validation/top1 or validation/top5"
-        )
-    if split != config.run.select:
-        raise UserError(
-            f"study.metric = {study.metric}: run.select is {config.run.select}; a study "
-            "and its runs select on the same split"
-        )
-    if study.minimise and study.scheduler != "none":
-        raise UserError(
-            f"study.scheduler = {study.scheduler}: with several objectives no trial is plainly "
-            "the worse; set study.scheduler=none"
-        )
-    if study.minimise and study.searcher == "cmaes":
-        raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
-    if study.minimise and study.leaders:
-        raise UserError(
-            f"study.leaders = {study.leaders}: with several objectives none leads; leave it out"
-        )
-    if study.scheduler == "pbt" and study.leaders:
-        raise UserError(
-            "study.leaders: what pbt finds is a schedule, which no single configuration repeats; "
-            "leave it out"
-        )
-    if study.constraints and study.searcher in ("cmaes", "gp"):
-        raise UserError(
-            f"study.searcher = {study.searcher}: knows no constraints; try tpe, or nsga2"
-        )
-    for text in study.constraints:
-        read_constraint(text)
-    if study.searcher == "cmaes" and find_spec("cmaes") is None:
-        raise UserError(
-            "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
-        )
 
 
 def space_problems(
@@ -89,57 +37,97 @@ def space_problems(
     for name, entry in entries.items():
         if isinstance(entry, Derived) and entry.of not in field_names():
             found.append(f"{name}.of: {entry.of} is not a setting{key_hint(entry.of)}")
-        elif isinstance(entry, Derived) and isinstance(other := entries.get(entry.of), Choice):
-            words = [value for value in other.values if not isinstance(value, int | float)]
-            if words:
-                found.append(f"{name}.of: {entry.of} may be {words[0]!r}, which has no multiple")
         for key in entry.when:
             if key not in field_names():
                 found.append(f"{name}.when: {key} is not a setting{key_hint(key)}")
-            elif key in entries and not any(map(entries[key].contains, listed(entry.when[key]))):
-                found.append(f"{name}.when: {key} is never {entry.when[key]}")
-    if entries and not dependencies_first(entries):
-        circle = ", ".join(in_a_circle(entries))
-        found.append(f"when: the conditions go round in a circle: {circle}")
+    if circle := in_a_circle(entries):
+        kinds = {"of" if isinstance(entries[name], Derived) else "when" for name in circle}
+        where = " and ".join(sorted(kinds, reverse=True))
+        found.append(f"{where}: these go round in a circle: {', '.join(circle)}")
     for i, point in enumerate(points):
         for key, value in point.items():
             if key not in named:
                 found.append(f"points[{i}]: {key} is not in the space")
+            elif isinstance(entries.get(key), Derived):
+                found.append(f"points[{i}]: {key} is derived, not searched; leave it out")
             elif key in entries and not entries[key].contains(value):
-                found.append(f"points[{i}]: {key} = {value} is outside its range")
+                found.append(f"points[{i}]: {key} = {shown(value)} is none of its values")
     return found
 
 
-def grid_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
-    """Why not every combination of a space can be tried."""
-    found = [
-        f"{name}: has no end of values for study.searcher = grid; give it a step, or choices"
-        for name, entry in entries.items()
-        if isinstance(entry, FloatRange | IntRange) and entry.steps() is None
-    ]
-    if base.sources["study.trials"] != "default":
-        found.append("study.trials: a grid has all its trials; leave it out")
-    return found
-
-
-def population_problems(entries: Mapping[str, Range]) -> list[str]:
-    """Why a population has nothing to perturb."""
-    ranges = [name for name, entry in entries.items() if isinstance(entry, FloatRange)]
-    if set(ranges) & {*CHANGE_IN_RUN}:
-        return []
-    names = ", ".join(CHANGE_IN_RUN)
-    return [f"study.scheduler: pbt perturbs ranges of {names}; the space has none of them"]
-
-
-def range_problems(entries: Mapping[str, Range], base: Resolved) -> list[str]:
-    """What the schema of a run says of the ends of each range."""
-    values = base.config.model_dump()
+def base_problems(
+    entries: Mapping[str, Range], points: Sequence[Mapping[str, Any]], base: Resolved
+) -> list[str]:
+    """What is wrong with the values of a space, over the config that every trial starts from."""
+    known = {name: entry for name, entry in entries.items() if _is_known(name, entry)}
+    for name in in_a_circle(known):
+        del known[name]
     found = []
-    for name, entry in entries.items():
-        section, _, key = name.partition(".")
-        for end in entry.ends() if name in field_names() else ():
-            try:
-                resolve(values={**values, section: {**values[section], key: end}})
-            except UserError as error:
-                found.append(str(error).removeprefix("arguments: "))
+    values = Walk({}, base).base
+    for name, entry in [*known.items()]:
+        if isinstance(entry, Derived) and (words := _words(entry.of, known, values)):
+            found.append(f"{name}.of: {entry.of} may be {words[0]!r}, which has no multiple")
+            del known[name]
+    found += _never(known, values)
+    found += [problem for i, point in enumerate(points) for problem in _left_out(i, point, known)]
+    walk = Walk(known, base)
+    found += _refused(walk)
+    study = base.config.study
+    if study.searcher == "grid":
+        found += grid_problems(walk, base)
+    if study.scheduler == "pbt":
+        found += population_problems(entries)
     return found
+
+
+def _is_known(name: str, entry: Range) -> bool:
+    needs = [name, *entry.when, *([entry.of] if isinstance(entry, Derived) else [])]
+    return set(needs) <= {*field_names()}
+
+
+def _words(name: str, entries: Mapping[str, Range], values: Mapping[str, Any]) -> list[Any]:
+    """The values of a setting that are no numbers."""
+    entry = entries.get(name)
+    base = [values[name]] if entry is None or entry.when else []
+    return [v for v in [*(entry.ends() if entry else []), *base] if not isinstance(v, int | float)]
+
+
+def _never(entries: Mapping[str, Range], values: Mapping[str, Any]) -> Iterator[str]:
+    """Conditions that no trial meets."""
+    for name, entry in entries.items():
+        for key, wanted in entry.when.items():
+            other = entries.get(key)
+            if other is not None and any(map(other.contains, listed(wanted))):
+                continue
+            if other is not None and not other.when:
+                yield f"{name}.when: {key} is never {_either(wanted)}"
+            elif values[key] not in listed(wanted):
+                why = "" if other else f": it is {shown(values[key])} and not searched"
+                yield f"{name}.when: {key} is never {_either(wanted)}{why}"
+
+
+def _left_out(i: int, point: Mapping[str, Any], entries: Mapping[str, Range]) -> Iterator[str]:
+    """Settings of a point whose condition the point itself breaks."""
+    for name in [key for key in point if key in entries]:
+        for key, wanted in entries[name].when.items():
+            if key in point and point[key] not in listed(wanted):
+                yield (
+                    f"points[{i}]: {name} is searched only where {key} = {_either(wanted)}, and "
+                    f"the point has {point[key]}; leave {name} out"
+                )
+
+
+def _either(wanted: Any) -> str:
+    return " or ".join(map(str, listed(wanted)))
+
+
+def _refused(walk: Walk) -> list[str]:
+    """What a run says of the ends of each range and of each choice."""
+    found: list[str] = []
+    for _, settings in walk.cases():
+        values = {name: decoded(value) for name, value in settings.items()}
+        for problem in problems_of({**walk.base, **values}):
+            entry = walk.entries.get(problem.partition(" = ")[0])
+            made = f" ({entry.times:g} x {entry.of})" if isinstance(entry, Derived) else ""
+            found.append(problem + made)
+    return list(dict.fromkeys(found))

@@ -10,7 +10,8 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState, create_trial
 
-from famus_ray.config.ranges import Searched, read_ranges
+from famus_ray.config.ranges import Searched
+from famus_ray.config.space_file import read_ranges
 from famus_ray.ledger import PARAMETER
 from famus_ray.reading.trials import is_replica, settings_of
 

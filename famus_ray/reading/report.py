@@ -10,7 +10,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from famus_ray.config.ranges import Range, read_ranges
+from famus_ray.config.ranges import Range
+from famus_ray.config.space_file import read_ranges
 from famus_ray.files import write_text
 from famus_ray.ledger import EXCESS, PARAMETER
 from famus_ray.reading import figures

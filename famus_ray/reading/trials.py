@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,15 @@ def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
 
 def why_no_best(study: str | Path) -> str:
     """One line for people: why `best_trial` is None."""
-    if load_trials(study)["value"].notna().any():
+    trials = load_trials(study)
+    if trials["value"].notna().any():
         return f"{study}: no trial keeps every constraint; see `famus-ray trials {study}`"
-    return f"{study}: every trial failed; `famus-ray trials {study} --json` shows why"
+    whole = f"`famus-ray trials {study} --json` shows"
+    said = [str(error).strip() for error in trials["error"].dropna() if str(error).strip()]
+    if not said:
+        return f"{study}: every trial failed; {whole} why"
+    last_line = re.sub(r"^[\w.]*\.(?=\w+: )", "", said[0].splitlines()[-1])
+    return f"{study}: every trial failed, the first one with {last_line}; {whole} all"
 
 
 def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:

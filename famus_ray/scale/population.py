@@ -18,7 +18,7 @@ import torch
 from famus_ray.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.config.ranges import FloatRange, Range
 from famus_ray.config.schema import Config
-from famus_ray.config.space_checks import CHANGE_IN_RUN
+from famus_ray.config.study_checks import CHANGE_IN_RUN, QUARTER
 from famus_ray.files import write_text
 from famus_ray.randomness import epoch_seed
 from famus_ray.run_folder import RunFolder, config_text
@@ -30,7 +30,6 @@ __all__ = ["Population", "continue_from"]
 _HOLDERS = {"meta.lr": "head_optimiser", "meta.gate_lr": "gates_optimiser"}
 Child = tuple[int, int, dict[str, Any]]  # parent, the epoch that it goes on from, settings
 
-_QUARTER = 4
 _FACTOR = 1.5  # the widest; the paper's two, 0.8 and 1.25, would make twins of siblings
 
 
@@ -61,7 +60,7 @@ class Population:
             return False
         values = self._values.setdefault(epoch, {})
         values[number] = value
-        if self._rank(epoch).index(number) < len(values) - len(values) // _QUARTER:
+        if self._rank(epoch).index(number) < len(values) - len(values) // QUARTER:
             return False
         self._poor[number] = epoch
         return True
@@ -81,7 +80,7 @@ class Population:
         epoch = self._due[0]
         draw = random.Random(epoch_seed(self._seed, "exploit", number))  # noqa: S311
         best = self._rank(epoch)
-        parent = draw.choice(best[: max(1, len(best) // _QUARTER)])
+        parent = draw.choice(best[: max(1, len(best) // QUARTER)])
         return parent, epoch, {k: self._perturbed(k, v, draw) for k, v in settings[parent].items()}
 
     def born(self) -> None:

@@ -39,6 +39,7 @@ class TrialNews:
     Attributes:
         report: its latest, None before the first epoch.
         can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
+        again: it trains a leader with a further seed.
     """
 
     event: str
@@ -47,6 +48,7 @@ class TrialNews:
     report: Report | None = None
     can_lead: bool = True
     error: str | None = None
+    again: bool = False
 
     @property
     def epoch(self) -> int:

@@ -21,6 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
+from famus_ray.config.trial_config import trial_config
 from famus_ray.errors import UserError
 from famus_ray.ledger import FINAL, append_event, read_events
 from famus_ray.scale.leaders import Leaders
@@ -62,6 +63,9 @@ class Search:
     """Suggests the trials of a study, is told what comes of them, and says which to prune.
 
     One process holds the ledger while it has a search.
+
+    Attributes:
+        drawn: trials that were begun, without children and the leaders' further seeds.
     """
 
     def __init__(self, space: Space, ledger: Path, on_trial: OnTrial = lambda news: None) -> None:
@@ -72,7 +76,7 @@ class Search:
         self._fixed = space.grid() if self._config.study.searcher == "grid" else space.points
         self._planned = space.planned_trials()
         self._open: dict[int, _Open] = {}
-        self._drawn = self._count = 0  # trials of the search; those and the leaders' further seeds
+        self.drawn = self._count = 0
         self._leaders = Leaders(self._config)
         self._settings: list[dict[str, Any]] = []  # of all trials
         is_pbt = self._config.study.scheduler == "pbt"
@@ -98,7 +102,7 @@ class Search:
     @property
     def left(self) -> int:
         """Trials to run, at most: those that have not ended, and the new ones."""
-        study, drawn = self._config.study, max(0, self._planned - self._drawn)
+        study, drawn = self._config.study, max(0, self._planned - self.drawn)
         over = not drawn and not self.may_go_on
         more = self._leaders.left if over else study.leaders * study.leader_seeds
         if self._population is not None:
@@ -120,8 +124,8 @@ class Search:
         number = self._count
         if self._population is not None and self._population.due:
             return number, self._child(self._population)
-        if self._drawn < self._planned:
-            given = self._fixed[self._drawn] if self._drawn < len(self._fixed) else None
+        if self.drawn < self._planned:
+            given = self._fixed[self.drawn] if self.drawn < len(self._fixed) else None
             settings = self._ask(given, self._kind)
             append_event(self._ledger, "started", trial_id(number), params=settings)
             return number, settings
@@ -197,19 +201,17 @@ class Search:
             self._study.enqueue_trial(dict(given))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "experimental"
-            self._study.sampler = new_sampler(searcher, self._config.study, self._drawn)
+            self._study.sampler = new_sampler(searcher, self._config.study, self.drawn)
             trial = self._study.ask()
             if searcher in _DRAW_IN_TURN:
                 _ = trial.relative_params  # drawn although settings are given
             settings = self._space(trial)
         self._add(trial, settings)
-        self._drawn += 1
+        self.drawn += 1
         return settings
 
     def _child(self, population: Population) -> dict[str, Any]:
         """The settings of a child, whose run folder stands at the epoch that it goes on from."""
-        from famus_ray.scale.trial_process import trial_config
-
         number, trials = self._count, self._ledger.parent / "trials"
         parent, epoch, settings = population.child(number, self._settings)
         config = trial_config(self._config.model_dump(mode="json"), settings)
@@ -264,4 +266,6 @@ class Search:
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         at = self._open[number]
         can_lead = not at.again and at.is_feasible
-        self._on_trial(TrialNews(event, number, trial_id(number), at.last, can_lead, error))
+        self._on_trial(
+            TrialNews(event, number, trial_id(number), at.last, can_lead, error, at.again)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from famus_ray.config.space import Space, saved_space
-from famus_ray.config.space_checks import check_study
+from famus_ray.config.study_checks import check_study
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
@@ -16,6 +16,7 @@ from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
 from famus_ray.tables import TRIALS, write_table
+from famus_ray.trial_check import check_trials
 
 __all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]
 
@@ -40,6 +41,7 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     config = space.base.config
     check_study(config)
     data = check(config)
+    check_trials(space, data)
     with cluster(config.scale):
         check_fits(config.scale)
         with holding(path / "ledger.jsonl"):
@@ -72,11 +74,18 @@ def resume_study(
         raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
     with holding(path / "ledger.jsonl"):
         saved = saved_space(path).base.config
+        search = Search(space, path / "ledger.jsonl")
+        if config.study.trials != saved.study.trials and config.study.searcher == "grid":
+            raise UserError("study.trials: a grid has all its trials; leave it out")
+        if search.drawn > config.study.trials != saved.study.trials:
+            raise UserError(
+                f"study.trials = {config.study.trials}: {search.drawn} were begun and stay; "
+                f"leave it out to finish those, or add more with famus-ray extend {path}"
+            )
         if saved.study != config.study:
             kept = saved.model_copy(update={"study": config.study})
             write_text(path / "config.yaml", config_text(kept))
-        left = Search(space, path / "ledger.jsonl").left
-        if not left:
+        if not (left := search.left):
             return 0
         with cluster(config.scale):
             check_fits(config.scale)

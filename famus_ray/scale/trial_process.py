@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from collections.abc import Mapping
@@ -16,15 +15,14 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from famus_ray.config.resolve import resolve
-from famus_ray.config.schema import Config
+from famus_ray.config.trial_config import trial_config
 from famus_ray.errors import Diverged
 from famus_ray.memory import keep_freed_memory
 from famus_ray.scale.cluster import on_devices
 from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
 
-__all__ = ["TrialProcess", "trial_config"]
+__all__ = ["TrialProcess"]
 
 
 class TrialProcess:
@@ -83,17 +81,6 @@ class TrialProcess:
         run = on_devices(trial_config(self._base, self._settings))
         torch.set_num_threads(run.run.threads or max(1, int(run.scale.cpus_per_worker)))
         return SeededRuns(run, self._folder / "trials" / trial_id(self._number), self._cache)
-
-
-def trial_config(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
-    """The study's base config with a trial's settings, given by their dotted keys."""
-    nested = {section: dict(values) for section, values in base.items()}
-    for name, value in settings.items():
-        section, _, key = name.partition(".")
-        # A list among the choices travelled as its JSON text.
-        is_list = isinstance(value, str) and value.startswith("[")
-        nested[section][key] = json.loads(value) if is_list else value
-    return resolve(values=nested).config
 
 
 def _interfaces(address: str) -> list[str]:

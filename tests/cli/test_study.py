@@ -7,6 +7,7 @@ import pytest
 
 from famus_ray.config.space import load_space
 from famus_ray.ledger import append_event
+from famus_ray.reading.trials import why_no_best
 from famus_ray.run_folder import config_text
 
 
@@ -24,6 +25,26 @@ def test_a_dry_run_of_a_study_refuses_what_the_study_refuses(refused):
     refused("tune famus --dry-run scale.cpus_per_worker=640", "1 workers x 640 CPU need 640 CPUs")
     stdout = refused("tune famus --dry-run --json run.batch_size=5000", "more than")
     assert json.loads(stdout)["cost_of_a_run"] is None
+
+
+def test_a_dry_run_refuses_choices_that_training_refuses(refused, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "preset: digits\nspace:\n"
+        "  model.name: {type: choice, values: [preact_resnet8, nosuch]}\n"
+        "  meta.gated_from: {type: choice, values: [all, layr3]}\n"
+        "  run.batch_size: {type: int, low: 16, high: 5000}\n"
+    )
+    for option in ("--dry-run", ""):
+        refused(f"tune mine.yaml {option}", "3 problems — model.name = nosuch: not here")
+    refused("tune mine.yaml --dry-run", "meta.gated_from = 'layr3': no parameter begins so")
+    refused("tune mine.yaml --dry-run", "run.batch_size = 5000: more than the 1194")
+
+
+def test_a_dry_run_of_a_population_counts_its_children(here):
+    more = ("study.scheduler=pbt", "study.exploit_every=2", "--trials", "8", "--dry-run")
+    _, stdout, _ = here("tune", "quick", *more)
+    assert "8 trials of at most 6 epochs: at most 48 epochs; the poorest quarter ends" in stdout
+    assert "about 4 in all" in stdout
 
 
 @pytest.fixture
@@ -59,6 +80,18 @@ def test_a_finished_study_resumed_says_so(here, study, tmp_path):
     folder = tmp_path / "runs" / "s"
     (folder / "space.yaml").write_text(space.text)
     (folder / "config.yaml").write_text(config_text(space.base.config))
+    code, _, stderr = here("resume", "s", "study.trials=1")
+    assert (code, stderr.splitlines()[-1][:60]) == (
+        2, "famus-ray: study.trials = 1: 2 were begun and stay; leave it"
+    )  # fmt: skip
     code, stdout, stderr = here("resume", "s", "--json")
     assert (code, json.loads(stdout)["states"]) == (0, {"completed": 2})
     assert stderr == "nothing was left to do: all trials have ended\n"
+
+
+def test_where_every_trial_failed_the_first_error_is_told(tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    append_event(ledger, "started", "0000", params={"meta.lr": 1.0})
+    error = "Traceback (most recent call last):\n  ...\nfamus_ray.errors.UserError: no: why\n"
+    append_event(ledger, "failed", "0000", error=error)
+    assert "every trial failed, the first one with UserError: no: why; `" in why_no_best(tmp_path)

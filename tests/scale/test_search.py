@@ -144,7 +144,7 @@ def test_a_grid_is_every_combination_that_the_conditions_allow(tmp_path):
         "  meta.grouping: {type: choice, values: [tensor, layer]}\n"
         "  meta.lambda1: {type: float, low: 0, high: 0.2, step: 0.1}\n"
         "  meta.lambda2: {type: constant, value: 0.5, when: {meta.grouping: layer}}\n"
-        "  meta.gate_lr: {type: derived, of: meta.lambda1, times: 10}\n"
+        "  meta.weight_decay: {type: derived, of: meta.lambda1, times: 10}\n"
     )
     search = Search(load_space(str(file)), tmp_path / "ledger.jsonl")
     found = []
@@ -152,7 +152,12 @@ def test_a_grid_is_every_combination_that_the_conditions_allow(tmp_path):
         found.append(asked[1])
     assert len(found) == 9
     assert [row for row in found if row["meta.grouping"] == "layer"] == [
-        {"meta.grouping": "layer", "meta.lambda1": x, "meta.lambda2": 0.5, "meta.gate_lr": 10 * x}
+        {
+            "meta.grouping": "layer",
+            "meta.lambda1": x,
+            "meta.lambda2": 0.5,
+            "meta.weight_decay": 10 * x,
+        }
         for x in (0.0, 0.1, 0.2)
     ]
     assert [r["meta.k"] for r in found if r["meta.grouping"] == "tensor"] == [1, 3] * 3

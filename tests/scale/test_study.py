@@ -31,15 +31,21 @@ space:
   meta.lr: {type: float, low: 1.0e-4, high: 1.0e-2, log: true}
   meta.grouping: {type: choice, values: [tensor, layer]}
   meta.k: {type: int, low: 1, high: 3, when: {meta.grouping: tensor}}
-  model.widths: {type: choice, values: [[4, 4, 8], [4, 4]]}
+  model.widths: {type: choice, values: [[4, 4, 8]]}
+  data.meta_per_class: {type: choice, values: [10, 60]}
+  data.validation_fraction: {type: choice, values: [0.1, 0.6]}  # and 60: more than there are
   optimiser.lr: {type: float, low: 1.0e-3, high: 1.0e+30, log: true}
 points:
-  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.1}
-  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 1.0e+29}
-  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4]", optimiser.lr: 0.1}
-  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.001}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.1,
+     data.meta_per_class: 10, data.validation_fraction: 0.1}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 1.0e+29,
+     data.meta_per_class: 10, data.validation_fraction: 0.1}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.1,
+     data.meta_per_class: 60, data.validation_fraction: 0.6}
+  - {meta.lr: 1.0e-3, meta.grouping: layer, model.widths: "[4, 4, 8]", optimiser.lr: 0.001,
+     data.meta_per_class: 10, data.validation_fraction: 0.1}
   - {meta.lr: 1.0e-3, meta.grouping: tensor, meta.k: 2, model.widths: "[4, 4, 8]",
-     optimiser.lr: 0.05}
+     optimiser.lr: 0.05, data.meta_per_class: 10, data.validation_fraction: 0.1}
 """
 
 
@@ -64,7 +70,7 @@ def test_every_trial_is_in_the_table_however_it_ended(study):
     assert trials.loc[1, "state"] == "pruned"  # it diverged
     assert "train/loss is" in trials.loc[1, "error"]
     assert trials.loc[2, "state"] == "failed"
-    assert "has 3 stages" in trials.loc[2, "error"]
+    assert "data.meta_per_class = 60: class" in trials.loc[2, "error"]
     assert trials.loc[2, "error"].startswith("Traceback")
     assert trials["attempts"].tolist() == [1] * 6  # what is wrong with the settings stays wrong
     assert trials.loc[3, "state"] == "pruned"
@@ -97,7 +103,7 @@ def test_news_come_in_order(study):
 def test_the_report_shows_the_failed_trial_and_works_offline(study):
     path, _ = study
     page = write_report(path).read_text()
-    assert "has 3 stages" in page
+    assert "data.meta_per_class = 60: class" in page
     assert "<script src" not in page
     assert "https://cdn" not in page.split("</script>")[-1]
 

@@ -10,9 +10,9 @@ import pytest
 import famus_ray as fr
 from famus_ray.api import run_config
 from famus_ray.config.space import load_space
+from famus_ray.config.trial_config import trial_config
 from famus_ray.ledger import read_events
 from famus_ray.scale.study import TrialNews, run_study
-from famus_ray.scale.trial_process import trial_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 
@@ -27,12 +27,18 @@ settings:
   study: {trials: 4, grace_epochs: 1, reduction_factor: 2}
 space:
   optimiser.lr: {type: float, low: 1.0e-3, high: 1.0e+30, log: true}
-  model.widths: {type: choice, values: [[8, 8, 16], [4, 4]]}
+  model.widths: {type: choice, values: [[8, 8, 16]]}
+  data.meta_per_class: {type: choice, values: [10, 60]}
+  data.validation_fraction: {type: choice, values: [0.1, 0.6]}  # and 60: more than there are
 points:
-  - {optimiser.lr: 0.02, model.widths: "[8, 8, 16]"}
-  - {optimiser.lr: 0.001, model.widths: "[8, 8, 16]"}
-  - {optimiser.lr: 1.0e+29, model.widths: "[8, 8, 16]"}
-  - {optimiser.lr: 0.02, model.widths: "[4, 4]"}
+  - {optimiser.lr: 0.02, model.widths: "[8, 8, 16]",
+     data.meta_per_class: 10, data.validation_fraction: 0.1}
+  - {optimiser.lr: 0.001, model.widths: "[8, 8, 16]",
+     data.meta_per_class: 10, data.validation_fraction: 0.1}
+  - {optimiser.lr: 1.0e+29, model.widths: "[8, 8, 16]",
+     data.meta_per_class: 10, data.validation_fraction: 0.1}
+  - {optimiser.lr: 0.02, model.widths: "[8, 8, 16]",
+     data.meta_per_class: 60, data.validation_fraction: 0.6}
 """
 
 
@@ -56,7 +62,7 @@ def test_trials_of_two_workers(tmp_path: Path):
     assert trials["attempts"].tolist() == [2, 1, 1, 1]
     assert trials["state"].tolist() == ["completed", "pruned", "pruned", "failed"]
     assert trials["epochs"].tolist() == [3, 1, 0, 0]
-    assert "has 3 stages" in trials.loc[3, "error"]
+    assert "data.meta_per_class = 60: class" in trials.loc[3, "error"]
     assert "loss is nan" in trials.loc[2, "error"]
     first = [e for e in read_events(tmp_path / "two/ledger.jsonl") if e.get("trial_id") == "0000"]
     assert [e["epoch"] for e in first if e["event"] == "reported"] in ([1, 2, 3], [1, 3])
