@@ -25,11 +25,16 @@ def check_trials(space: Space, data: Dataset) -> None:
         DataNotHere: a choice of data that are not on this machine, and nothing else is wrong.
     """
     base = space.base.config
+    settings_of_base = base.model_dump(mode="json")
+    checked = {base}
     problems: list[UserError] = []
     for name, settings in space.cases():
         if not (name.startswith(_CHECKED) or isinstance(settings[name], str)):
             continue
-        config = trial_config(base.model_dump(mode="json"), settings)
+        config = trial_config(settings_of_base, settings)
+        if config in checked:
+            continue
+        checked.add(config)
         is_loaded = (config.data, config.noise) == (base.data, base.noise)
         try:
             check(config, data if is_loaded else None)

@@ -5,8 +5,10 @@ import json
 import pandas as pd
 import pytest
 
+from famus_ray.config.constraints import check_curve
 from famus_ray.config.space import load_space
 from famus_ray.ledger import append_event
+from famus_ray.reading.folders import load_curves
 from famus_ray.reading.trials import why_no_best
 from famus_ray.run_folder import config_text
 
@@ -45,6 +47,13 @@ def test_a_dry_run_of_a_population_counts_its_children(here):
     _, stdout, _ = here("tune", "quick", *more)
     assert "8 trials of at most 6 epochs: at most 48 epochs; the poorest quarter ends" in stdout
     assert "about 4 in all" in stdout
+
+
+def test_every_curve_of_a_run_may_be_bounded(trained):
+    curves = load_curves(trained[0] / "runs" / "x")["metric"].unique()
+    assert "gates/open" in curves
+    for curve in curves:
+        check_curve("study.constraints", curve)
 
 
 @pytest.fixture

@@ -69,13 +69,14 @@ def test_the_size_is_counted_without_listing(tmp_path):
         "  meta.k: {type: int, low: 1, high: 8, when: {meta.scope: all, meta.grouping: tensor}}\n"
         "  meta.scope: {type: choice, values: [all, tail]}\n"
         "  meta.lr: {type: float, low: 0.1, high: 1, step: 0.1}\n"
-        "  meta.gate_lr: {type: derived, of: meta.lr}\n"
+        "  meta.gate_lr: {type: derived, of: meta.lr, times: 2}\n"
+        "  meta.lambda1: {type: choice, values: [0.0, 0.1], when: {meta.gate_lr: 0.2}}\n"
     )
     space = load_space(written(tmp_path, text))
-    assert space.size() == len(space.grid()) == 130
+    assert space.size() == len(space.grid()) == 13 * 11
     more = "".join(
         f"  {name}: {{type: float, low: 0.1, high: 1, step: 1.0e-10}}\n"
-        for name in ("optimiser.lr", "meta.lambda1", "meta.lambda2", "meta.temperature")
+        for name in ("optimiser.lr", "meta.matrix_lr", "meta.lambda2", "meta.temperature")
     )
     assert load_space(written(tmp_path, text + more)).size() > 10**6
 

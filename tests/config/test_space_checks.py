@@ -70,8 +70,16 @@ BAD = {
         "space:\n"
         "  noise.rate: {type: float, low: 0, high: 1.5}\n"
         "  meta.k: {type: int, low: -1, high: 3}\n"
-        "  meta.scope: {type: choice, values: [all, tial]}\n",
-        ["noise.rate = 1.5", "meta.k = -1", "meta.scope = tial", "did you mean 'tail'?"],
+        "  meta.scope: {type: choice, values: [all, tial]}\n"
+        "  meta.hidden: {type: choice, values: [100, 0], when: {meta.grouping: block}}\n"
+        "  meta.grouping: {type: choice, values: [layer, block]}\n",
+        [
+            "noise.rate = 1.5",
+            "meta.k = -1",
+            "meta.hidden = 0",
+            "meta.scope = tial",
+            "did you mean 'tail'?",
+        ],
     ),
     "duplicate keys": (
         "space:\n  meta.k: {type: int, low: 1, high: 3}\n  meta.k: {type: int, low: 2, high: 3}\n",
