@@ -68,7 +68,8 @@ def base_problems(
         if isinstance(entry, Derived) and (words := _words(entry.of, known, values)):
             found.append(f"{name}.of: {entry.of} may be {words[0]!r}, which has no multiple")
             del known[name]
-    found += _never(known, values)
+    chosen = {key for key, source in base.sources.items() if source == "command line"}
+    found += _never(known, values, chosen)
     found += [problem for i, point in enumerate(points) for problem in _left_out(i, point, known)]
     walk = Walk(known, base)
     found += _refused(walk)
@@ -92,8 +93,11 @@ def _words(name: str, entries: Mapping[str, Range], values: Mapping[str, Any]) -
     return [v for v in [*(entry.ends() if entry else []), *base] if not isinstance(v, int | float)]
 
 
-def _never(entries: Mapping[str, Range], values: Mapping[str, Any]) -> Iterator[str]:
-    """Conditions that no trial meets."""
+def _never(
+    entries: Mapping[str, Range], values: Mapping[str, Any], chosen: Collection[str]
+) -> Iterator[str]:
+    """Conditions that no trial meets; those `chosen` on the command line may be others next time,
+    and their settings are left out this time."""
     for name, entry in entries.items():
         for key, wanted in entry.when.items():
             other = entries.get(key)
@@ -101,7 +105,7 @@ def _never(entries: Mapping[str, Range], values: Mapping[str, Any]) -> Iterator[
                 continue
             if other is not None and not other.when:
                 yield f"{name}.when: {key} is never {_either(wanted)}"
-            elif values[key] not in listed(wanted):
+            elif values[key] not in listed(wanted) and key not in chosen:
                 why = "" if other else f": it is {shown(values[key])} and not searched"
                 yield f"{name}.when: {key} is never {_either(wanted)}{why}"
 

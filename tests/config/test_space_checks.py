@@ -1,5 +1,6 @@
 """Search spaces: every mistake named at once."""
 
+import optuna
 import pytest
 
 from famus_ray import UserError
@@ -220,3 +221,15 @@ def test_a_value_is_checked_together_with_what_its_condition_asks(tmp_path):
 def test_a_study_that_cannot_be_is_refused(overrides, message):
     with pytest.raises(UserError, match=message):
         check_study(load_space("quick", overrides).base.config)
+
+
+def test_a_space_is_shared_between_methods_chosen_on_the_command_line(tmp_path):
+    path = tmp_path / "shared.yaml"
+    path.write_text(
+        "preset: digits\n"
+        "space:\n"
+        "  optimiser.lr: {type: float, low: 0.1, high: 1}\n"
+        "  meta.k: {type: int, low: 1, high: 2, when: {method.name: famus}}\n"
+    )
+    trial = optuna.create_study().ask()
+    assert set(load_space(str(path), ("method=mwnet",))(trial)) == {"optimiser.lr"}
