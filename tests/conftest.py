@@ -1,6 +1,7 @@
 """One thread for tiny tensors: two would mostly wait for each other on a busy machine.
 
-Processes that a shell starts in the background ignore Ctrl-C, and so would those that tests start.
+Tests marked `gpu` are left out where there is none. Processes that a shell starts in the background
+ignore Ctrl-C, and so would those that tests start.
 """
 
 import os
@@ -8,3 +9,13 @@ import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and for processes
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config, items):
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    left_out = [item for item in items if item.get_closest_marker("gpu")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)

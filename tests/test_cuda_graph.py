@@ -77,10 +77,11 @@ def played(monkeypatch):
     return graphs
 
 
-def losses(count, *overrides, as_graph, epochs=2):
+def losses(count, *overrides, as_graph=False, epochs=2, device="cpu"):
+    device = torch.device(device)
     config = resolve("digits", ("model.widths=[4,6,8]", "run.batch_size=16", *overrides)).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    procedure = start(config, data, torch.device("cpu"))
+    procedure = start(config, data.to(device), device)
     learner = procedure.learners[0]
     learner.model.train()
     found = []
@@ -88,15 +89,15 @@ def losses(count, *overrides, as_graph, epochs=2):
         learner.gate_noise.manual_seed(epoch)
         learner.optimiser.param_groups[0]["lr"] = 0.05 / (epoch + 1)
         pairs, _ = procedure.rehearsal()
-        graph = closing(GraphedStep(learner.step, learner.gate_noise))
-        with graph if as_graph else nullcontext(learner.step) as step:
+        step = GraphedStep(learner.step, learner.gate_noise) if as_graph else learner.step
+        with closing(step) if as_graph else nullcontext():
             for train, meta in islice(pairs, count):
                 measured = step(learner.model, learner.optimiser, train, meta)
                 found.append({name: float(value) for name, value in measured.items()})
     return found, learner
 
 
-@pytest.mark.parametrize(
+STEPS = pytest.mark.parametrize(
     "overrides",
     [
         ("method=ce", "optimiser.clip_norm=1.0"),
@@ -114,8 +115,11 @@ def losses(count, *overrides, as_graph, epochs=2):
     ],
     ids=" ".join,
 )
+
+
+@STEPS
 def test_a_graph_gives_the_numbers_of_its_step(overrides, played):
-    eager, _ = losses(7, *overrides, as_graph=False)
+    eager, _ = losses(7, *overrides)
     mine, learner = losses(7, *overrides, as_graph=True)
     assert [graph.replays for graph in played] == [4, 4]
     for a, b in zip(eager, mine, strict=True):
@@ -180,3 +184,23 @@ def test_what_cannot_be_captured_goes_on_without(played, capsys):
 def test_where_there_can_be_no_graph_it_is_refused(overrides, found):
     with pytest.raises(UserError, match=found):
         pick_device(resolve("digits", ("run.cuda_graph=true", *overrides)).config)
+
+
+@pytest.mark.gpu
+@STEPS
+def test_a_card_captures_every_step_and_gives_its_numbers(overrides, capsys):
+    eager, _ = losses(7, *overrides, device="cuda")
+    mine, _ = losses(7, *overrides, device="cuda", as_graph=True)
+    assert "no CUDA graph" not in capsys.readouterr().err
+    for a, b in zip(eager, mine, strict=True):
+        assert b == pytest.approx(a, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["ce", "l2rw", "mlc", "mwnet", "famus"])
+def test_a_card_gives_the_numbers_of_the_cpu(method):
+    overrides = (f"method={method}", "meta.sampler=all", "run.channels_last=false")
+    here, _ = losses(5, *overrides)
+    there, _ = losses(5, *overrides, device="cuda")
+    for a, b in zip(here, there, strict=True):
+        assert b == pytest.approx(a, rel=1e-3, abs=1e-5)
