@@ -1,6 +1,6 @@
-"""The search of a study: Optuna suggests and prunes, the ledger remembers.
+"""The search of a study: the searcher suggests and prunes, the ledger remembers.
 
-Everything that happens is written to the ledger first and told to Optuna then. A search on a
+Everything that happens is written to the ledger first and told to the searcher then. A search on a
 ledger that is there already replays it through the same code, so that searcher and pruner
 stand where they stood. What the searcher draws for a trial follows from the study's seed and
 the trial's number, not from what was drawn before.
@@ -9,15 +9,13 @@ the trial's number, not from what was drawn before.
 from __future__ import annotations
 
 import math
-import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
@@ -27,18 +25,9 @@ from famus_ray.ledger import FINAL, append_event, read_events
 from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.population import Population, continue_from
 from famus_ray.scale.reports import OnTrial, Report, TrialNews, trial_id
-from famus_ray.scale.sampling import new_pruner, new_sampler
+from famus_ray.scale.searcher import Searcher
 
 __all__ = ["Search"]
-
-_UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
-_STATES = {
-    "completed": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
-# Searchers whose state is in the trials that they drew: a replay draws again with them.
-_DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 
 @dataclass
@@ -81,17 +70,8 @@ class Search:
         self._settings: list[dict[str, Any]] = []  # of all trials
         is_pbt = self._config.study.scheduler == "pbt"
         self._population = Population(self._config, space.entries) if is_pbt else None
-        self._kind = "random" if is_pbt else self._config.study.searcher
-        events = read_events(ledger)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
-            self._study = optuna.create_study(
-                study_name="study",
-                directions=[_UP, *[_DOWN for _ in self._config.study.minimise]],
-                pruner=new_pruner(self._config),
-            )
-            self._replay(events)
+        self._searcher = Searcher(space, "random" if is_pbt else self._config.study.searcher)
+        self._replay(read_events(ledger))
         self._waiting = deque(sorted(self._open))
         self._on_trial = on_trial
 
@@ -126,7 +106,7 @@ class Search:
             return number, self._child(self._population)
         if self.drawn < self._planned:
             given = self._fixed[self.drawn] if self.drawn < len(self._fixed) else None
-            settings = self._ask(given, self._kind)
+            settings = self._draw(given)
             append_event(self._ledger, "started", trial_id(number), params=settings)
             return number, settings
         again = None if self.may_go_on else self._leaders.next()
@@ -171,7 +151,6 @@ class Search:
         self._end(number, state)
 
     def _replay(self, events: Iterable[Mapping[str, Any]]) -> None:
-        searcher = self._kind if self._kind in _DRAW_IN_TURN else "random"
         for event in events:
             if "trial_id" not in event:
                 continue
@@ -187,7 +166,7 @@ class Search:
                 self._population.born()
                 self._add(None, event["params"])
             elif event["event"] == "started":
-                self._ask(event["params"], searcher)
+                self._draw(event["params"], again=True)
             elif event["event"] == "reported" and number in self._open:
                 value = math.nan if event["value"] is None else event["value"]
                 more = {name: event.get(name, {}) for name in ("costs", "excess")}
@@ -196,16 +175,8 @@ class Search:
             elif event["event"] in FINAL and number in self._open and not event.get("lost"):
                 self._end(number, event["event"])
 
-    def _ask(self, given: Mapping[str, Any] | None, searcher: str) -> dict[str, Any]:
-        if given is not None:
-            self._study.enqueue_trial(dict(given))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "experimental"
-            self._study.sampler = new_sampler(searcher, self._config.study, self.drawn)
-            trial = self._study.ask()
-            if searcher in _DRAW_IN_TURN:
-                _ = trial.relative_params  # drawn although settings are given
-            settings = self._space(trial)
+    def _draw(self, given: Mapping[str, Any] | None, *, again: bool = False) -> dict[str, Any]:
+        trial, settings = self._searcher.draw(self.drawn, given, again=again)
         self._add(trial, settings)
         self.drawn += 1
         return settings
@@ -237,12 +208,7 @@ class Search:
         if self._population is not None and math.isfinite(report.value):
             latest = report.value if report.latest is None else report.latest
             return self._population.reported(number, report.epoch, latest)
-        if at.trial is None or len(self._study.directions) > 1:
-            return False
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an epoch that is run again has been reported
-            at.trial.report(report.value, report.epoch)
-        return at.trial.should_prune()
+        return at.trial is not None and self._searcher.prunes(at.trial, report)
 
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)
@@ -250,18 +216,9 @@ class Search:
             self._population.ended(number)
         if at.trial is None:
             return
-        told = _STATES[state]
-        for constraint, excess in (at.last.excess if at.last else {}).items():
-            at.trial.set_constraint(constraint, excess)
-        if told is TrialState.COMPLETE and at.last is not None:
-            costs = [at.last.costs[name] for name in self._config.study.minimise]
-            self._study.tell(at.trial, [at.last.value, *costs])
-            if at.is_feasible:
-                self._leaders.completed(number, at.last.value, at.settings)
-        elif told is TrialState.PRUNED and at.last is not None and len(self._study.directions) == 1:
-            self._study.tell(at.trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(at.trial, state=TrialState.FAIL)
+        self._searcher.tell(at.trial, state, at.last)
+        if state == "completed" and at.last is not None and at.is_feasible:
+            self._leaders.completed(number, at.last.value, at.settings)
 
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         at = self._open[number]

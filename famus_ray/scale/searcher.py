@@ -1,0 +1,89 @@
+"""Optuna's half of a search: draws the settings of trials, prunes, and is told how they ended."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from famus_ray.config.schema import Config
+from famus_ray.config.space import Space
+from famus_ray.scale.reports import Report
+from famus_ray.scale.sampling import new_pruner, new_sampler
+
+__all__ = ["Searcher"]
+
+_UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+# Searchers whose state is in the trials that they drew: a replay draws again with them.
+_DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
+
+
+class Searcher:
+    """An Optuna study whose draws follow from the study's seed and the trial's number alone.
+
+    Args:
+        kind: of the searcher, `study.searcher` or what stands in for it.
+    """
+
+    def __init__(self, space: Space, kind: str) -> None:
+        self._space, self._kind = space, kind
+        self._config: Config = space.base.config
+        self._minimised = self._config.study.minimise
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            self._study = optuna.create_study(
+                study_name="study",
+                directions=[_UP, *[_DOWN for _ in self._minimised]],
+                pruner=new_pruner(self._config),
+            )
+
+    def draw(
+        self, number: int, given: Mapping[str, Any] | None, *, again: bool = False
+    ) -> tuple[Trial, dict[str, Any]]:
+        """A trial and its settings, drawn or as they are given.
+
+        Args:
+            number: trials drawn before it.
+            again: it was drawn before, and its settings are in the ledger.
+        """
+        if given is not None:
+            self._study.enqueue_trial(dict(given))
+        draws_in_turn = self._kind in _DRAW_IN_TURN
+        kind = self._kind if draws_in_turn or not again else "random"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "experimental"
+            self._study.sampler = new_sampler(kind, self._config.study, number)
+            trial = self._study.ask()
+            if draws_in_turn:
+                _ = trial.relative_params  # drawn although settings are given
+            return trial, self._space(trial)
+
+    def prunes(self, trial: Trial, report: Report) -> bool:
+        """Whether a trial should end after this report."""
+        if self._minimised:
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an epoch that is run again has been reported
+            trial.report(report.value, report.epoch)
+        return trial.should_prune()
+
+    def tell(self, trial: Trial, state: str, last: Report | None) -> None:
+        """A trial has ended; without a report it counts as failed."""
+        told = TrialState.FAIL if last is None else _STATES[state]
+        for constraint, excess in (last.excess if last else {}).items():
+            trial.set_constraint(constraint, excess)
+        if last is not None and told is TrialState.COMPLETE:
+            self._study.tell(trial, [last.value, *(last.costs[name] for name in self._minimised)])
+        elif told is TrialState.PRUNED and not self._minimised:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, state=TrialState.FAIL)
