@@ -110,9 +110,9 @@ def epochs(
                 metrics |= _evaluate_all(state.procedure.predictor, data)
                 _check_finite(state.epoch + 1, metrics)
             except Diverged as error:
+                kept = f"the last good state is in {folder.last}; " if state.epoch else ""
                 raise Diverged(
-                    f"{error}; the last good state is in {folder.last}; a lower optimiser.lr or "
-                    "meta.lr may help"
+                    f"{error}; {kept}a lower optimiser.lr or meta.lr may help"
                 ) from error
             state.epoch += 1
             state.curves += [(state.epoch, name, value) for name, value in metrics.items()]

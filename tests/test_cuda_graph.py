@@ -72,6 +72,7 @@ def played(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_rng_state", torch.get_rng_state)
     monkeypatch.setattr("famus_ray.meta.jvp.can_be_read", lambda tensor: False)
     monkeypatch.setattr("famus_ray.meta.tangent.can_be_read", lambda tensor: False)
+    monkeypatch.setattr("famus_ray.meta.recorded.can_be_read", lambda tensor: False)
     adam = sys.modules[torch.optim.Adam.__module__]
     monkeypatch.setattr(adam, "_get_capturable_supported_devices", lambda: ["cpu"])
     return graphs

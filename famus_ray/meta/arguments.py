@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from famus_ray.meta.cross_fit import CrossFit
@@ -16,6 +19,8 @@ __all__ = [
     "check_logits",
     "check_loss",
     "check_meta_loss",
+    "check_rate",
+    "check_theta",
 ]
 
 
@@ -67,11 +72,30 @@ def check_logits(logits: Any) -> None:
         raise ValueError(f"model: must give a tensor of logits, not {_kind(logits)}; wrap it")
 
 
-def check_loss(loss: Any) -> None:
-    """Raises ValueError where the head did not give a scalar."""
+def check_loss(whose: str, loss: Any) -> None:
+    """Raises ValueError where the head or the meta loss did not give a scalar to differentiate."""
     if not isinstance(loss, Tensor) or loss.dim():
         shape = f" of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else ""
-        raise ValueError(f"head: must give the loss as one number, not {_kind(loss)}{shape}")
+        raise ValueError(f"{whose}: must give the loss as one number, not {_kind(loss)}{shape}")
+    if not loss.requires_grad:
+        raise ValueError(f"{whose}: the loss, or the logits that it is of, are detached")
+
+
+def check_rate(lookahead_lr: Any) -> None:
+    """Raises ValueError where this is no rate, or nothing can be differentiated here."""
+    if not torch.is_grad_enabled():
+        raise ValueError("gradients are switched off here: leave torch.no_grad or inference_mode")
+    if isinstance(lookahead_lr, int | float) and not 0 <= lookahead_lr < math.inf:
+        raise ValueError(f"lookahead_lr = {lookahead_lr}: must be a number from 0 on")
+
+
+def check_theta(grads: Sequence[Tensor | None]) -> None:
+    """Raises ValueError where no parameter of the head has a part in the loss."""
+    if grads and all(grad is None for grad in grads):
+        raise ValueError(
+            "head: how its loss depends on the logits does not depend on its parameters; detach "
+            "the logits that they read, not what they give"
+        )
 
 
 def _kind(value: Any) -> str:

@@ -44,8 +44,8 @@ class FixedGates:
         gates_G: 0 or 1 for each gated group.
     """
 
-    def __init__(self, gates_G: Tensor) -> None:
-        self.gates_G = gates_G
+    def __init__(self, gates_G: Tensor | Sequence[float]) -> None:
+        self.gates_G = torch.as_tensor(gates_G)
 
     def __call__(self, groups: Sequence[LayerGroup], grads: Mapping[str, Tensor]) -> Tensor:
         return self.gates_G.to(next(iter(grads.values())).dtype)
@@ -102,6 +102,9 @@ class LearnedGates(nn.Module):
         self.temperature = temperature
         self.fidelity = fidelity
         self.generator = generator
+        unknown = [name for group in groups for name in group.parameters if name not in shapes]
+        if unknown:
+            raise ValueError(f"shapes: has no {unknown[0]}; give those of all parameters, by name")
         self.networks = nn.ModuleList(
             _gate_network(pooled_size(group, shapes), hidden, fidelity) for group in groups
         )

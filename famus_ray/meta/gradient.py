@@ -25,7 +25,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from famus_ray.meta.arguments import check_batch, check_gates, check_groups, check_meta_loss
+from famus_ray.meta.arguments import (
+    check_batch,
+    check_gates,
+    check_groups,
+    check_meta_loss,
+    check_rate,
+)
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.double_backward import by_double_backward
 from famus_ray.meta.gates import FixedGates, GateSampler
@@ -92,6 +98,7 @@ def meta_gradient(
         raise ValueError(f"scope = {scope!r}: must be all or tail")
     if not isinstance(head, nn.Module):
         raise ValueError("head: must be an nn.Module, whose parameters are theta")
+    check_rate(lookahead_lr)
     check_batch("train_batch", train_batch)
     if not isinstance(meta_batch, CrossFit):
         check_batch("meta_batch", meta_batch)

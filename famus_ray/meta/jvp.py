@@ -8,18 +8,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from famus_ray.meta.arguments import check_logits
+from famus_ray.meta.arguments import check_logits, check_theta
 from famus_ray.meta.collective import all_reduce_sum_
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.phases import phase
+from famus_ray.meta.recorded import can_be_read
 from famus_ray.meta.replay import ForwardRecord
-from famus_ray.meta.tangent import (
-    TangentOfLogits,
-    can_be_read,
-    logits_difference,
-    logits_tangent,
-)
+from famus_ray.meta.tangent import TangentOfLogits, logits_difference, logits_tangent
 
 __all__ = ["by_finite_difference", "by_jvp"]
 
@@ -84,10 +80,26 @@ def _by_tangent(
     del tail, train_grads, meta_grads
     with phase("tangent"):
         dz_BC = tangent(look.model, inputs, direction, buffers, record, logits_BC.detach())
-    head_grads = gradients((dphi_BC * dz_BC).sum(), look.theta(), None)
+    head_grads = _head_gradients(look.theta(), (dphi_BC * dz_BC).sum())
     if not getattr(look.head, "per_example", False):
         all_reduce_sum_(list(head_grads.values()))
     return MetaGradient(head_grads, gates_G, gate_grads_G, logits_BC, meta_loss)
+
+
+def _head_gradients(theta: Mapping[str, Tensor], change: Tensor) -> dict[str, Tensor]:
+    """d/dtheta of <grad_z L_train, dz>, the change of the train loss along the tangent."""
+    if not theta:
+        return {}
+    grads = (
+        torch.autograd.grad(change, list(theta.values()), allow_unused=True)
+        if change.requires_grad
+        else [None] * len(theta)
+    )
+    check_theta(grads)
+    return {
+        name: torch.zeros_like(parameter) if grad is None else grad
+        for (name, parameter), grad in zip(theta.items(), grads, strict=True)
+    }
 
 
 def _train_gradients(look: Lookahead, logits_BC: Tensor, dphi_BC: Tensor) -> dict[str, Tensor]:

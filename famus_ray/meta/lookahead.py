@@ -78,7 +78,7 @@ class Lookahead:
         else:
             rows = self.cross_fit.learners(len(targets))
             loss = self.head(logits_BC[rows], targets[rows])
-        check_loss(loss)
+        check_loss("head", loss)
         return loss
 
     def draw_gates(self, train_grads: Mapping[str, Tensor]) -> Tensor:
@@ -100,7 +100,9 @@ class Lookahead:
         inputs, targets = meta_batch
         with self._again(record):
             logits_BC = call_with(self.model, {**still, **moved, **self.buffers()}, inputs)
-        return self.meta_loss(logits_BC, targets)
+        loss = self.meta_loss(logits_BC, targets)
+        check_loss("meta_loss", loss)
+        return loss
 
     def _again(self, record: ForwardRecord | None) -> AbstractContextManager[None]:
         if record is None:

@@ -19,7 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["ForwardRecord"]
+from famus_ray.meta.recorded import Call, sampled
+
+__all__ = ["OTHER_LOGITS", "ForwardRecord"]
+
+OTHER_LOGITS = (
+    "the network does not do the same when the same batch is passed through it again: random "
+    "numbers from outside torch's global generator, or state of its own; "
+    "engine='double_backward' needs no second pass"
+)
 
 
 class ForwardRecord:
@@ -36,7 +44,7 @@ class ForwardRecord:
 
     def __init__(self, model: nn.Module, moving: Sequence[str]) -> None:
         self._modules = list(_worth_recording(model, set(moving)))
-        self._outputs: dict[nn.Module, list[tuple[Tensor, int]]] = {}
+        self._calls: dict[nn.Module, list[Call]] = {}
         self._rng_state: list[Tensor] = []
         self._draws_numbers = False
 
@@ -59,7 +67,11 @@ class ForwardRecord:
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
-        """Calls made inside reuse the record where no tangent flows, in the same order."""
+        """Calls made inside reuse the record where no tangent flows, in the same order.
+
+        Raises:
+            ValueError: they are not the calls that were recorded.
+        """
         with self._replacing(self._replayed):
             yield
 
@@ -70,13 +82,18 @@ class ForwardRecord:
             yield
 
     @contextmanager
-    def _replacing(self, make: Callable[[nn.Module], Callable[..., Any]]) -> Iterator[None]:
+    def _replacing(
+        self, make: Callable[[nn.Module, Iterator[Call]], Callable[..., Any]]
+    ) -> Iterator[None]:
         replaced = [] if self._draws_numbers else self._modules
+        left = {module: iter(self._calls.get(module, ())) for module in replaced}
         for module in replaced:
-            module.forward = make(module)
+            module.forward = make(module, left[module])
         try:
             with self.same_numbers():
                 yield
+            if any(next(calls, None) is not None for calls in left.values()):
+                raise ValueError(OTHER_LOGITS)
         finally:
             for module in replaced:
                 del module.forward
@@ -93,14 +110,14 @@ class ForwardRecord:
 
     def _record(self, module: nn.Module, args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and not _keeps_tensors(module):
-            self._outputs.setdefault(module, []).append((output.detach(), output._version))
+            call = Call(output.detach(), output._version, sampled(args))
+            self._calls.setdefault(module, []).append(call)
 
-    def _replayed(self, module: nn.Module) -> Callable[..., Any]:
+    def _replayed(self, module: nn.Module, calls: Iterator[Call]) -> Callable[..., Any]:
         original = module.forward
-        calls = self._calls(module)
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            recorded = next(calls, None)
+            recorded = self._recorded(module, calls, args)
             if recorded is None:
                 return original(*args, **kwargs)
             if not any(map(_has_tangent, (*tree_leaves((args, kwargs)), *module.parameters()))):
@@ -111,23 +128,29 @@ class ForwardRecord:
 
         return forward
 
-    def _reused(self, module: nn.Module) -> Callable[..., Any]:
+    def _reused(self, module: nn.Module, calls: Iterator[Call]) -> Callable[..., Any]:
         original = module.forward
-        calls = self._calls(module)
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            recorded = next(calls, None)
             reached = (*tree_leaves((args, kwargs)), *module.parameters())
-            if recorded is None or any(isinstance(x, Tensor) and x.requires_grad for x in reached):
+            if any(isinstance(x, Tensor) and x.requires_grad for x in reached):
+                next(calls, None)
                 return original(*args, **kwargs)
-            return recorded
+            recorded = self._recorded(module, calls, args)
+            return original(*args, **kwargs) if recorded is None else recorded
 
         return forward
 
-    def _calls(self, module: nn.Module) -> Iterator[Tensor | None]:
-        """The recorded outputs in order; None for one that was changed in place since."""
-        for output, version in self._outputs.get(module, []):
-            yield output if output._version == version else None
+    def _recorded(
+        self, module: nn.Module, calls: Iterator[Call], args: tuple[Any, ...]
+    ) -> Tensor | None:
+        """The output of the next recorded call, None for one that was changed in place since."""
+        if module not in self._calls:
+            return None
+        call = next(calls, None)
+        if call is None or not call.had(args):
+            raise ValueError(OTHER_LOGITS)
+        return call.output if call.output._version == call.version else None
 
 
 def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from famus_ray.errors import first_line
-from famus_ray.meta.replay import ForwardRecord
+from famus_ray.meta.recorded import can_be_read
+from famus_ray.meta.replay import OTHER_LOGITS, ForwardRecord
 from famus_ray.meta.substitute import call_with
 
-__all__ = ["TangentOfLogits", "can_be_read", "logits_difference", "logits_tangent"]
+__all__ = ["TangentOfLogits", "logits_difference", "logits_tangent"]
 
 TangentOfLogits = Callable[
     [nn.Module, Tensor, Mapping[str, Tensor], Mapping[str, Tensor], ForwardRecord, Tensor],
@@ -99,13 +100,10 @@ def logits_difference(
         with torch.enable_grad(), record.reusing():  # it looks where gradients flow
             return call_with(model, given, inputs).detach()
 
-    tangent: Tensor = (logits_at(1) - logits_at(-1)) * (length / (2 * step))
+    above_BC, below_BC = logits_at(1), logits_at(-1)
+    _check_same((above_BC + below_BC) / 2, logits_BC)
+    tangent: Tensor = (above_BC - below_BC) * (length / (2 * step))
     return tangent
-
-
-def can_be_read(tensor: Tensor) -> bool:
-    """Whether looking at its values costs nothing: an accelerator would be waited for."""
-    return tensor.device.type == "cpu"
 
 
 def _check_same(again_BC: Tensor, logits_BC: Tensor) -> None:
@@ -114,11 +112,7 @@ def _check_same(again_BC: Tensor, logits_BC: Tensor) -> None:
         return
     bound = 1e-2 * logits_BC.abs().max().clamp_min(1e-6)
     if not (again_BC - logits_BC).abs().max() <= bound and logits_BC.isfinite().all():
-        raise ValueError(
-            "the network gives other logits when the same batch is passed through it again: "
-            "random numbers from outside torch's global generator, or state of its own; "
-            "engine='double_backward' needs no second pass"
-        )
+        raise ValueError(OTHER_LOGITS)
 
 
 def _by_two_reverse_passes(

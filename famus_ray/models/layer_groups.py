@@ -7,8 +7,9 @@ a meaning: the groups from `gated_from` to the end are the gated tail.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 from torch import nn
@@ -17,6 +18,7 @@ __all__ = ["Grouping", "LayerGroup", "LayerGroups", "layer_groups"]
 
 Grouping = Literal["tensor", "layer", "block", "stage"]
 
+_MOST = 0.8  # of a network's tensors: what holds so many is a wrapper or a body, and no stage
 _WEIGHT_MODULES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding, nn.Bilinear)
 
 
@@ -74,16 +76,15 @@ def layer_groups(
         return _by_patterns(names, grouping)
     if grouping not in get_args(Grouping):
         raise ValueError(f"grouping = {grouping!r}: must be one of {', '.join(get_args(Grouping))}")
-    stage = _stage_namer(model, names)
-    keys = {
+    body = _body(names)
+    keys: dict[str, Callable[[str], str]] = {
         "tensor": lambda name: name,
         "layer": _layer_namer(model),
-        "block": _block_of,
-        "stage": stage,
+        "block": partial(_block_of, body),
+        "stage": partial(_stage_of, body),
     }
     filters = [name for name, p in model.named_parameters() if p.requires_grad and p.dim() > 1]
-    pieces = {"last_stage": stage, "last_block": _block_of}
-    first = _first_gated(names, filters, gated_from, pieces)
+    first = _first_gated(names, filters, gated_from, body)
     last_layer = tuple(n for n in names[first:] if _module_of(n) == _module_of(names[-1]))
     return LayerGroups(
         trunk=_collect(names[:first], keys[grouping]),
@@ -123,17 +124,15 @@ def _by_patterns(names: list[str], patterns: Sequence[str]) -> LayerGroups:
     )
 
 
-def _first_gated(
-    names: list[str],
-    filters: list[str],
-    gated_from: str,
-    pieces: Mapping[str, Callable[[str], str]],
-) -> int:
+def _first_gated(names: list[str], filters: list[str], gated_from: str, body: list[str]) -> int:
     if gated_from == "all":
         return 0
+    pieces = {"last_stage": partial(_stage_of, body), "last_block": partial(_block_of, body)}
     if gated_from in pieces:
         piece = pieces[gated_from]
         classifier = piece(names[-1])
+        if body and classifier.rpartition(".")[2].isdigit():
+            classifier = ""  # tied to the embedding: what comes last is a block of the body
         below = [piece(name) for name in filters if piece(name) != classifier]
         deep = [s for s in below if below.count(s) > 1]
         start = deep[-1] if deep else classifier
@@ -152,29 +151,40 @@ def _module_of(parameter: str) -> str:
     return parameter.rpartition(".")[0]
 
 
-def _block_of(parameter: str) -> str:
-    parts = _module_of(parameter).split(".")
-    for i, part in enumerate(parts):
-        if part.isdigit():
-            nested = i + 1 < len(parts) and parts[i + 1].isdigit()
-            return ".".join(parts[: i + 2 if nested else i + 1])
-    return parts[0] or parameter
+def _body(names: list[str]) -> list[str]:
+    """The path to the module whose children are the stages: through every module that holds
+    most of the network, such as `features`, `blocks`, or the `backbone` of a wrapper."""
+    paths = [_module_of(name).split(".") for name in names]
+    body: list[str] = []
+    while True:
+        inside = [path for path in paths if path[: len(body)] == body and len(path) > len(body)]
+        children = [path[len(body)] for path in inside if len(path) > len(body) + 1]
+        most = max(children, key=children.count, default="")
+        if children.count(most) <= _MOST * len(names):
+            return body
+        body.append(most)
 
 
-def _stage_namer(model: nn.Module, names: list[str]) -> Callable[[str], str]:
-    """Top-level children; a child that is a sequence holding most of the network
-    (`features`, `blocks`) is cut into its elements."""
-    tops = [name.split(".")[0] for name in names]
+def _stage_of(body: list[str], parameter: str) -> str:
+    """The child of the body that it is in, or of the module around the body."""
+    path = _module_of(parameter).split(".")
+    return ".".join(path[: _shared(body, path) + 1]) or parameter
 
-    def stage(parameter: str) -> str:
-        top, *rest = parameter.split(".")
-        child = getattr(model, top, None)
-        crowded = tops.count(top) > 0.8 * len(tops)
-        if crowded and isinstance(child, nn.Sequential | nn.ModuleList) and len(rest) > 1:
-            return f"{top}.{rest[0]}"
-        return top
 
-    return stage
+def _block_of(body: list[str], parameter: str) -> str:
+    """The element of a sequence in the body that it is in."""
+    path = _module_of(parameter).split(".")
+    shared = _shared(body, path)
+    for i, part in enumerate(path):
+        if i >= shared and part.isdigit():
+            nested = i + 1 < len(path) and path[i + 1].isdigit()
+            return ".".join(path[: i + 2 if nested else i + 1])
+    return _stage_of(body, parameter)
+
+
+def _shared(body: list[str], path: list[str]) -> int:
+    """How many steps a path goes towards the body."""
+    return sum(path[:i] == body[:i] for i in range(1, len(body) + 1))
 
 
 def _layer_namer(model: nn.Module) -> Callable[[str], str]:

@@ -24,6 +24,16 @@ class PerExample(nn.Module):
         return F.cross_entropy(logits, targets, reduction="none")
 
 
+class Detached(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits, targets):
+        share = torch.softmax(logits / self.temperature, dim=1).detach()[:, 0]
+        return torch.dot(share, F.cross_entropy(logits, targets, reduction="none"))
+
+
 class Noisy(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -61,6 +71,13 @@ CASES = {
     "unused loss": ({"meta_batch": CrossFit(), "meta_loss": F.mse_loss}, "meta_loss: CrossFit"),
     "function": ({"head": F.cross_entropy}, "head: must be an nn.Module"),
     "vector": ({"head": PerExample()}, r"head: must give the loss as one number.*\(6,\)"),
+    "meta vector": (
+        {"meta_loss": lambda z, y: F.cross_entropy(z, y, reduction="none")},
+        r"meta_loss: must give the loss as one number.*\(6,\)",
+    ),
+    "meta detached": ({"meta_loss": lambda z, y: z.detach().mean()}, "meta_loss: .*detached"),
+    "no theta": ({"head": Detached()}, "does not depend on its parameters; detach the logits"),
+    "rate": ({"lookahead_lr": float("nan")}, "lookahead_lr = nan: must be a number from 0 on"),
     "gates as tensor": ({"gates": torch.ones(2)}, "gates: must draw gates, as FixedGates"),
     "too few gates": ({"gates": FixedGates(torch.ones(1))}, r"gates: drew \(1,\) for 2 gated"),
     "groups by name": ({"groups": "layer"}, "groups: must come from layer_groups"),
@@ -92,6 +109,11 @@ def test_a_mistake_is_named(case):
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         meta_gradient(**(call | changed))
+
+
+def test_where_gradients_are_off_it_is_said():
+    with torch.no_grad(), pytest.raises(ValueError, match="gradients are switched off"):
+        meta_gradient(network(), LearnedWeights(), batch(), batch(), lookahead_lr=0.1)
 
 
 @pytest.mark.parametrize("share", [0, -1.0, 2.0])

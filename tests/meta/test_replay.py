@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 
 import pytest
@@ -121,6 +122,46 @@ def test_a_network_that_changes_its_inputs_is_refused(batches):
     pair = batches(4, torch.float32, seed=13, size=4)
     with pytest.raises(ValueError, match="in place"):
         meta_gradient(InPlace(), LearnedWeights(), *pair, lookahead_lr=0.1)
+
+
+class Fickle(nn.Module):
+    """Does something else at every pass over the same batch, unknown to torch's generator."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.own = torch.Generator().manual_seed(0)
+        self.python = random.Random(0)
+        self.passes = 0
+        self.first = nn.Linear(48, 16)
+        self.middle = nn.ModuleList(nn.Linear(16, 16) for _ in range(8))
+        self.last = nn.Linear(16, CLASSES)
+
+    def noise(self, x: Tensor) -> Tensor:
+        return x + 0.03 * torch.randn(x.shape, generator=self.own)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        x = x.flatten(1)
+        x = self.noise(x) if self.kind == "noisy inputs" else x
+        hidden = torch.tanh(self.first(x))
+        for layer in self.middle:
+            if self.kind != "skipped layers" or self.python.random() < 0.5:
+                hidden = hidden + torch.tanh(layer(hidden))
+        hidden = self.noise(hidden) if self.kind == "noisy features" else hidden
+        scale = 1 + 0.1 * self.passes if self.kind == "a counter" else 1
+        return self.last(hidden * scale)
+
+
+@pytest.mark.parametrize("kind", ["noisy inputs", "skipped layers", "noisy features", "a counter"])
+@pytest.mark.parametrize("engine", ["jvp", "finite_difference"])
+def test_a_network_that_does_not_repeat_itself_is_refused(batches, kind, engine):
+    pair = batches(8, torch.float32, seed=14, size=4)
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="does not do the same when the same batch"):
+        meta_gradient(Fickle(kind), LearnedWeights(), *pair, lookahead_lr=0.1, engine=engine)
+    steady = Fickle("none of these")
+    meta_gradient(steady, LearnedWeights(), *pair, lookahead_lr=0.1, engine=engine)
 
 
 NETWORKS = {

@@ -3,6 +3,8 @@
 from typing import get_args
 
 import pytest
+import torchvision
+from torch import nn
 
 import famus_ray
 from famus_ray import UserError
@@ -65,6 +67,42 @@ def test_the_last_block_is_a_shorter_tail(networks, name, first):
     order = names(networks[name])
     groups = layer_groups(networks[name], "layer", "last_block")
     assert sorted(groups.gated_parameters) == sorted(order[order.index(first) :])
+
+
+class Encoder(nn.Module):
+    def __init__(self, tied: bool) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(9, 8)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 3)
+        self.out = nn.Linear(8, 9, bias=False)
+        if tied:
+            self.out.weight = self.embed.weight
+
+
+class Wrapped(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.backbone = network
+
+
+@pytest.mark.parametrize(
+    ("network", "stage", "block"),
+    [
+        (Encoder(tied=False), "encoder.layers.2", "encoder.layers.2"),
+        (Encoder(tied=True), "encoder.layers.2", "encoder.layers.2"),
+        (nn.Sequential(Encoder(tied=False), nn.Linear(9, 3)), "0.encoder.layers.2",
+         "0.encoder.layers.2"),
+        (Wrapped(torchvision.models.resnet18()), "backbone.layer4", "backbone.layer4.1"),
+        (torchvision.models.densenet121(), "features.denseblock4", "features.denseblock4"),
+    ],
+    ids=["encoder", "tied", "in a sequence", "wrapped", "densenet"],
+)  # fmt: skip
+def test_the_last_stage_and_block_of_networks_of_ones_own(network, stage, block):
+    for gated_from, first in (("last_stage", stage), ("last_block", block)):
+        groups = layer_groups(network, "layer", gated_from)
+        assert groups.gated_parameters[0].startswith(first + ".")
+        assert not any(p.startswith(first + ".") for g in groups.trunk for p in g.parameters)
 
 
 def test_by_tensor_the_last_stage_of_preact_resnet18_has_15_gates(networks):
