@@ -38,7 +38,7 @@ def main(
     """Time, memory and phases of famus_ray's steps and of the released ones, on the CPU."""
     setups = default_setups(network or ["preact_resnet18"], batch or (), device="cpu")
     rows = []
-    with interruptible("--to FILE keeps what was measured"):
+    with interruptible("--to FILE keeps each network and batch that is finished"):
         for found in bench_and_save(setups, VARIANTS, rounds, to, say, memory):
             rows += found
     show_bench(rows, as_json)

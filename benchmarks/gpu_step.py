@@ -83,7 +83,7 @@ def main(
     torch.backends.cudnn.benchmark = True
     rows = []
     with interruptible(
-        f"{to} holds what was measured" if to else "--to FILE keeps what is measured"
+        f"{to} gets each network and batch when it is finished" if to else "--to FILE keeps them"
     ):
         for setup in default_setups(network or ["preact_resnet18"], batch or (), device="cuda"):
             for plain, graph in zip(OURS, GRAPHED, strict=True):

@@ -14,7 +14,7 @@ from famus_ray.bench.machine import device_name, measured_machine
 from famus_ray.bench.runner import build_runners
 from famus_ray.bench.step import Say, time_alternately
 from famus_ray.bench.variants import Setup, Variant
-from famus_ray.bench.work import counted_work
+from famus_ray.bench.work import Work, counted_work
 from famus_ray.memory import keep_freed_memory
 
 __all__ = ["RoofRow", "roofline"]
@@ -58,15 +58,15 @@ def roofline(
         UserError: an unknown network or setting.
     """
     keep_freed_memory()
+    works = [_counted(setup, variant, say) for variant in variants]
     runners = build_runners(setup, variants)
     say(f"{setup}: the machine's peak")
     machine = measured_machine(setup)
     timings = time_alternately(runners, rounds, lambda message: say(f"{setup}: {message}"))
     rows = []
     plain_flops = 0.0
-    for variant, runner, timing in zip(variants, runners, timings, strict=True):
-        say(f"{setup}: counting {variant.name}")
-        work, steps = counted_work(runner), runner.interval
+    for variant, work, runner, timing in zip(variants, works, runners, timings, strict=True):
+        steps = runner.interval
         plain_flops = plain_flops or work.flops()
         floor_ms = work.floor_seconds(machine) / steps * 1000
         rows.append(
@@ -89,3 +89,11 @@ def roofline(
             )
         )
     return rows
+
+
+def _counted(setup: Setup, variant: Variant, say: Say) -> Work:
+    """The second round's work from a fresh seed, whatever the rounds and the other variants."""
+    say(f"{setup}: counting {variant.name}")
+    (runner,) = build_runners(setup, [variant])
+    runner.round()  # after which the optimisers have their state
+    return counted_work(runner)

@@ -39,7 +39,10 @@ class Runner:
         noise = torch.Generator(self.device).manual_seed(0)
         self.step = variant.build(config, model, noise)
         self.interval = getattr(self.step, "interval", 1)
-        self.train, self.meta = (self._images(setup) for _ in range(2))
+        if setup.batch < 2 and getattr(self.step, "cross_fit", None):
+            raise UserError(f"--batch 1: {variant.name} needs a row to learn from and one to judge")
+        self.train = self._images(setup, setup.batch)
+        self.meta = self._images(setup, config.meta.batch_size or setup.batch)
 
     def round(self) -> None:
         """Take `interval` steps."""
@@ -58,12 +61,11 @@ class Runner:
         phases = {name: s / self.interval for name, s in clock.seconds().items()}
         return seconds / self.interval, phases
 
-    def _images(self, setup: Setup) -> tuple[torch.Tensor, torch.Tensor]:
-        shape = (setup.batch, 3, setup.pixels, setup.pixels)
-        images = torch.randn(shape, device=self.device)
+    def _images(self, setup: Setup, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        images = torch.randn(count, 3, setup.pixels, setup.pixels, device=self.device)
         if setup.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        return images, torch.randint(_CLASSES, (setup.batch,), device=self.device)
+        return images, torch.randint(_CLASSES, (count,), device=self.device)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -90,12 +92,13 @@ def build_runners(setup: Setup, variants: Sequence[Variant]) -> list[Runner]:
 @torch.no_grad()
 def _try(model: nn.Module, setup: Setup) -> None:
     try:
-        model.eval()(torch.zeros(1, 3, setup.pixels, setup.pixels, device=setup.device))
+        count = min(setup.batch, 2)  # batch norm cannot take a single value
+        model(torch.zeros(count, 3, setup.pixels, setup.pixels, device=setup.device))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
-            f"--pixels {setup.pixels}: {setup.network} cannot take them ({first_line(error)})"
+            f"--batch {setup.batch} --pixels {setup.pixels}: {setup.network} cannot take them "
+            f"({first_line(error)})"
         ) from error
-    model.train()
 
 
 class _PhaseClock:

@@ -27,16 +27,22 @@ def bench_and_save(
     """The rows of each setup; what `path` holds of it already is not measured again.
 
     Raises:
-        UserError: an unknown network or setting, or a file that holds something else.
+        UserError: an unknown network or setting, or a file that holds something else, such as
+            other variants or rounds of one of the setups.
     """
     kept = _read_rows(path) if path else []
+    for setup in setups:
+        if not _rows_of(kept, setup, variants, rounds) and any(_is_of(row, setup) for row in kept):
+            raise UserError(
+                f"--to {path}: holds {setup} with other variants or rounds; name another file"
+            )
     for setup in setups:
         rows = _rows_of(kept, setup, variants, rounds)
         if rows:
             say(f"{setup}: already in {path}")
         else:
             rows = bench_setup(setup, variants, rounds, say, memory)
-            kept = [row for row in kept if not _is_of(row, setup)] + rows
+            kept += rows
             if path:
                 write_json(path, {"rows": [asdict(row) for row in kept]})
         yield rows

@@ -46,6 +46,8 @@ class Variant:
 
 PLAIN = Variant("ce")
 
+_SECTIONS = ("meta", "method")  # of the config, those that make a step
+
 VARIANTS = (
     PLAIN,
     Variant("l2rw"),
@@ -69,15 +71,38 @@ def variants_of(methods: Sequence[str], names: Sequence[str]) -> tuple[Variant, 
     """Plain SGD first, then the usual variants of `methods` and those named; all without either.
 
     Raises:
-        UserError: a method without a usual variant.
+        UserError: a method without a usual variant, or a name that the bench cannot step as it
+            says: a setting that it does not use, or two networks.
     """
     known = sorted({variant.name.split()[0] for variant in VARIANTS})
     for method in methods:
         if method not in known:
             raise UserError(f"--methods {method}: must be among {', '.join(known)}")
     usual = [v for v in VARIANTS if v.name.split()[0] in methods or not (methods or names)]
-    chosen = [PLAIN, *usual, *(Variant(name) for name in names)]
+    chosen = [PLAIN, *usual, *(_variant(name) for name in names)]
     return tuple(dict.fromkeys(chosen))
+
+
+def _variant(name: str) -> Variant:
+    words = name.split()
+    if not words:
+        raise UserError("--variant: is empty; name a method, such as famus")
+    for item in words[1:]:
+        key = item.partition("=")[0]
+        section = key.partition(".")[0]
+        if key in ("method", "method.name"):
+            raise UserError(f"--variant {name!r}: {item}: the method is the first word")
+        if section in Config.model_fields and section not in _SECTIONS:
+            raise UserError(
+                f"--variant {name!r}: {item}: a variant takes settings of {' and '.join(_SECTIONS)}"
+                " only; network, batch, optimiser, loss and device are the bench's own"
+            )
+    if resolve(None, [f"method.name={words[0]}", *words[1:]]).config.has_two_networks:
+        raise UserError(
+            f"--variant {name!r}: trains two networks on mixed batches; the bench steps one "
+            "network on plain batches"
+        )
+    return Variant(" ".join(words))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ Methods = Annotated[
 ]
 Variants = Annotated[
     list[str] | None,
-    typer.Option("--variant", help='A method with settings, such as "famus meta.scope=tail".'),
+    typer.Option("--variant", help='A method with settings of it, such as "famus meta.k=2".'),
 ]
 Rounds = Annotated[int, typer.Option(min=1, help="Measured rounds; medians are shown.")]
 
@@ -42,7 +42,7 @@ def bench_step(
     rounds: Rounds = 5,
     memory: Annotated[bool, typer.Option(help="Peak memory, a process a variant.")] = True,
     to: Annotated[
-        Path | None, typer.Option(help="JSON file that is kept up to date and gone on with.")
+        Path | None, typer.Option(help="JSON file that keeps each network and batch once finished.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +55,12 @@ def bench_step(
     setups = default_setups(network or ["preact_resnet18"], batch or (), pixels)
     variants = variants_of(methods or (), variant or ())
     rows = []
-    kept = f"the same command goes on from {to}" if to else "--to FILE would keep what was measured"
+    kept = (
+        f"{to} gets the rows of a network and batch when all of them are measured; "
+        "the same command goes on after those"
+        if to
+        else "--to FILE would keep each network and batch that is finished"
+    )
     with interruptible(kept):
         try:
             for found in bench_and_save(setups, variants, rounds, to, say, memory):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from famus_ray.cli.output import print_table
+from famus_ray.cli.output import print_table, say
 from famus_ray.meta.phases import PHASES
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from famus_ray.bench.step import BenchRow
 
 __all__ = ["show_bench", "show_exchange", "show_roofline"]
+
+_CLEARLY_BELOW = 0.9  # caches make gaps a little smaller than 1
 
 
 def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
@@ -43,7 +45,13 @@ def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
 
 
 def show_roofline(rows: Sequence[RoofRow], as_json: bool) -> None:
-    """Counted work, floor, measured time and the gap between them."""
+    """Counted work, floor, measured time and the gap; a doubt where that is too small."""
+    least = min(row.gap for row in rows)
+    if least < _CLEARLY_BELOW:
+        say(
+            f"a gap of {least:.2f}: nothing is faster than its floor, so the peaks are too low; "
+            "the machine is busy, measure again"
+        )
     if as_json:
         print(json.dumps({"rows": [vars(row) for row in rows]}))
         return

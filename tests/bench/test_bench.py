@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +16,11 @@ from famus_ray.bench.step import bench_setup
 from famus_ray.bench.variants import VARIANTS, Setup, Variant, default_setups, variants_of
 from famus_ray.bench.work import counted_work
 from famus_ray.cli import main
+from famus_ray.cli.bench_tables import show_roofline
 from famus_ray.errors import UserError
 
 TINY = Setup("preact_resnet8", batch=2, pixels=8)
+TINIEST = ("--network", "preact_resnet8", "--batch", "1", "--rounds", "1", "--no-memory")
 
 
 def silent(message: str) -> None: ...
@@ -76,6 +81,28 @@ def test_the_counted_work_is_that_of_the_network():
     assert work.floor_seconds(Machine(1e9, 1e30)) == pytest.approx(work.flops() / 1e9)
 
 
+def test_counts_depend_on_neither_rounds_nor_company():
+    famus = Variant("famus meta.k=1")
+    alone = roofline(TINY, [famus], rounds=1)
+    *_, beside = roofline(TINY, [Variant("ce"), Variant("l2rw"), famus], rounds=4)
+    assert (beside.gflop, beside.gbyte) == (alone[0].gflop, alone[0].gbyte)
+    assert beside.phases_gflop == alone[0].phases_gflop
+
+
+def test_a_floor_above_the_measured_time_is_doubted(capsys):
+    (row,) = roofline(TINY, [Variant("ce")], rounds=1)
+    for gap, is_doubted in ((0.97, False), (0.8, True)):
+        show_roofline([replace(row, gap=gap)], as_json=True)
+        captured = capsys.readouterr()
+        assert ("the peaks are too low" in captured.err) == is_doubted
+        assert json.loads(captured.out)["rows"][0]["gap"] == gap
+
+
+def test_a_meta_batch_has_its_own_size():
+    (runner,) = build_runners(TINY, [Variant("mwnet meta.batch_size=5")])
+    assert (len(runner.train[0]), len(runner.meta[0])) == (2, 5)
+
+
 def test_an_interrupted_measurement_goes_on(tmp_path):
     file = tmp_path / "bench.json"
     setups = [TINY, Setup("preact_resnet8", batch=3, pixels=8)]
@@ -86,10 +113,12 @@ def test_an_interrupted_measurement_goes_on(tmp_path):
     assert rows[0] == first
     assert f"{setups[0]}: already in {file}" in said
     assert [row.batch for found in rows for row in found] == [2, 2, 3, 3]
-    # Other variants, or another number of rounds, are measured.
-    said.clear()
-    list(bench_and_save(setups[:1], variants, 2, file, said.append, memory=False))
-    assert not any("already" in message for message in said)
+    # Other variants, or another number of rounds, would take the place of these rows.
+    written = file.read_bytes()
+    for others, rounds in ((variants, 2), (variants_of(["l2rw"], ()), 1)):
+        with pytest.raises(UserError, match="with other variants or rounds"):
+            next(bench_and_save(setups, others, rounds, file, silent, memory=False))
+    assert file.read_bytes() == written
     file.write_text("[]")
     with pytest.raises(UserError, match="not a file of `bench step`"):
         next(bench_and_save(setups, variants, 1, file, silent))
@@ -107,6 +136,15 @@ def test_setups_follow_the_recipes():
     [
         (("--methods", "adam"), "--methods adam: must be among ce, famus"),
         (("--variant", "famus meta.scoop=tail"), "meta.scoop"),
+        (("--variant", "mwnet run.device=cuda"), "takes settings of meta and method only"),
+        (("--variant", "mwnet optimiser.accumulate=4"), "optimiser.accumulate=4"),
+        (("--variant", "famus noise=symmetric"), "takes settings of meta and method only"),
+        (("--variant", "famus method=mwnet"), "the method is the first word"),
+        (("--variant", "dividemix"), "trains two networks"),
+        (("--variant", "mwnet meta.source=pseudo_clean"), "trains two networks"),
+        (("--variant", " "), "--variant: is empty"),
+        ((*TINIEST, "--pixels", "1"), "--batch 1 --pixels 1: preact_resnet8"),
+        ((*TINIEST, "--variant", "famus meta.source=batch"), "--batch 1: famus"),
         (("--network", "resnet19"), "did you mean"),
         (("--network", "vit_tiny_patch16_224", "--pixels", "32"), "--pixels 32"),
     ],
@@ -133,3 +171,19 @@ def test_the_commands_print_tables_and_json(monkeypatch, capsys):
                 assert [row["variant"] for row in json.loads(out)["rows"]] == ["ce", "mlc"]
             else:
                 assert out.count("preact_resnet8  2      mlc") == (2 if command[0] == "step" else 1)
+
+
+def test_ctrl_c_says_what_the_file_will_hold(tmp_path):
+    file = tmp_path / "step.json"
+    command = [sys.executable, "-c", "from famus_ray.cli import main; main()", "bench", "step"]
+    options = (*TINIEST, "--pixels", "8", "--rounds", "100000", "--methods", "ce")
+    process = subprocess.Popen(
+        [*command, *options, "--to", str(file)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert "round 1 of" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert not file.exists()
+    assert "when all of them are measured" in err
