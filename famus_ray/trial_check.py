@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from famus_ray.config.mistakes import joined
 from famus_ray.config.space import Space
-from famus_ray.config.space_file import joined
 from famus_ray.config.trial_config import trial_config
 from famus_ray.data.catalog import Dataset
 from famus_ray.errors import DataNotHere, UserError

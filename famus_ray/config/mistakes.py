@@ -9,7 +9,7 @@ from typing import Any
 from famus_ray.config.schema import MAIN_FIELD, Config, field_names
 from famus_ray.errors import did_you_mean, near, suggestion
 
-__all__ = ["describe", "key_hint", "report", "shown", "what_is_wrong"]
+__all__ = ["describe", "joined", "key_hint", "report", "shown", "what_is_wrong"]
 
 _MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write settings
     "greater_than": "must be > {gt}",
@@ -65,13 +65,19 @@ def _default(section: str, name: str) -> Any:
 
 
 def report(problems: Sequence[tuple[str, str]]) -> str:
-    """One line a source, with all of its problems, each given as source and message."""
-    lines = []
-    for source in dict.fromkeys(source for source, _ in problems):
-        found = [message for origin, message in problems if origin == source]
-        count = "" if len(found) == 1 else f"{len(found)} problems — "
-        lines.append(f"{source}: {count}{'; '.join(found)}")
-    return "\n".join(lines)
+    """All problems, each given as source and message, by their sources."""
+    sources = dict.fromkeys(source for source, _ in problems)
+    return "\n".join(
+        joined(source, [message for origin, message in problems if origin == source])
+        for source in sources
+    )
+
+
+def joined(source: str, problems: Sequence[str]) -> str:
+    """One line of a source's only problem, or a line each."""
+    if len(problems) == 1:
+        return f"{source}: {problems[0]}"
+    return "\n".join([f"{source}: {len(problems)} problems", *(f"  - {p}" for p in problems)])
 
 
 def key_hint(key: str) -> str:

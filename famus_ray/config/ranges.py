@@ -102,7 +102,8 @@ class IntRange(_Conditional):
         return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step)
 
     def ends(self) -> list[Any]:
-        return [self.low, self.high]
+        """The next to the lowest as well: what must be a multiple shows there."""
+        return list(dict.fromkeys([self.low, min(self.low + self.step, self.high), self.high]))
 
     def contains(self, value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool)

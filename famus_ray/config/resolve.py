@@ -89,6 +89,27 @@ def resolve(
     Raises:
         UserError: every unknown key and value out of range, of all sources at once.
     """
+    found, problems = resolve_values(preset, overrides, values, values_from)
+    if found is not None:
+        config, sources = found.config, found.sources
+        together = contradictions(config, sources)
+        problems += [(sources.get(key, "config"), message) for key, message in together]
+    if problems or found is None:
+        raise UserError(report(problems))
+    return found
+
+
+def resolve_values(
+    preset: str | Path | None,
+    overrides: Sequence[str],
+    values: Mapping[str, Any] | None,
+    values_from: str,
+) -> tuple[Resolved | None, list[tuple[str, str]]]:
+    """The same, each value looked at by itself; and what is wrong, as source and message.
+
+    Raises:
+        UserError: a file or an override that cannot be read.
+    """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     if preset is not None:
         content = load_yaml(preset_path(str(preset)))
@@ -108,16 +129,16 @@ def resolve(
                 merged[key], sources[key] = value, source
             else:
                 problems.append((source, f"{key}: unknown key{key_hint(key)}"))
-    config, invalid = _validate(merged, sources)
+    config, invalid = _validate(merged)
     problems += [(sources.get(key, "config"), message) for key, message in invalid]
-    if problems or config is None:
-        raise UserError(report(problems))
-    return Resolved(config, sources)
+    return None if config is None else Resolved(config, sources), problems
 
 
-def problems_of(values: Mapping[str, Any]) -> list[str]:
+def problems_of(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
     """What a run would say of these values, given by dotted key."""
-    _, invalid = _validate(values, {})
+    config, invalid = _validate(values)
+    if config is not None:
+        invalid = list(contradictions(config, sources))
     return [message for _, message in invalid]
 
 
@@ -167,15 +188,12 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield section, content
 
 
-def _validate(
-    merged: Mapping[str, Any], sources: Mapping[str, str]
-) -> tuple[Config | None, list[tuple[str, str]]]:
+def _validate(merged: Mapping[str, Any]) -> tuple[Config | None, list[tuple[str, str]]]:
     nested: dict[str, dict[str, Any]] = {}
     for key, value in merged.items():
         section, _, name = key.partition(".")
         nested.setdefault(section, {})[name] = value
     try:
-        config = Config.model_validate(nested)
+        return Config.model_validate(nested), []
     except ValidationError as error:
         return None, [describe(details) for details in error.errors()]
-    return config, list(contradictions(config, sources))

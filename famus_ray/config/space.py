@@ -19,12 +19,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from famus_ray.config.contradictions import contradictions
+from famus_ray.config.mistakes import joined
 from famus_ray.config.ranges import Choice, Constant, Derived, Range, scalar
-from famus_ray.config.resolve import Resolved, load_yaml, resolve
+from famus_ray.config.resolve import Resolved, load_yaml, resolve, resolve_values
 from famus_ray.config.space_checks import base_problems, space_problems
-from famus_ray.config.space_file import joined, parse_ranges, parse_space, space_path
+from famus_ray.config.space_file import parse_ranges, parse_space, space_path
 from famus_ray.config.space_walk import Walk
 from famus_ray.config.study_checks import QUARTER
+from famus_ray.config.trial_config import decoded
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,14 +122,16 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
         for key in (item.partition("=")[0] for item in overrides)
         if key in entries
     ]
-    try:
-        base = resolve(file.preset, overrides, file.settings, values_from=name)
-    except UserError as error:
-        problems += [line.removeprefix(f"{name}: ") for line in str(error).splitlines()]
-    else:
-        problems += base_problems(entries, file.points, base)
-    if problems:
+    found, wrong = resolve_values(file.preset, overrides, file.settings, name)
+    problems += [m if source == name else f"{source}: {m}" for source, m in wrong]
+    if found is not None:
+        problems += base_problems(entries, file.points, found)
+    if problems or found is None:
         raise UserError(joined(name, problems))
+    # What no trial has, since it is searched, need not make sense together with the rest.
+    usual = {key: decoded(value) for key, value in Walk(entries, found).usual().items()}
+    changed = usual if any(contradictions(found.config, found.sources)) else {}
+    base = resolve(file.preset, overrides, {**file.settings, **changed}, values_from=name)
     text = path.read_text(encoding="utf-8")
     return Space(path.stem, text, file.about, base, entries, file.points)
 

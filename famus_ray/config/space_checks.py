@@ -72,7 +72,7 @@ def base_problems(
     found += _never(known, values, chosen)
     found += [problem for i, point in enumerate(points) for problem in _left_out(i, point, known)]
     walk = Walk(known, base)
-    found += _refused(walk)
+    found += _refused(walk, base.sources)
     study = base.config.study
     if study.searcher == "grid":
         found += grid_problems(walk, base)
@@ -125,12 +125,13 @@ def _either(wanted: Any) -> str:
     return " or ".join(map(str, listed(wanted)))
 
 
-def _refused(walk: Walk) -> list[str]:
+def _refused(walk: Walk, sources: Mapping[str, str]) -> list[str]:
     """What a run says of the ends of each range and of each choice."""
     found: list[str] = []
-    for _, settings in walk.cases():
+    for settings in [walk.usual(), *(settings for _, settings in walk.cases())]:
         values = {name: decoded(value) for name, value in settings.items()}
-        for problem in problems_of({**walk.base, **values}):
+        known = {**sources, **dict.fromkeys(settings, "space")}
+        for problem in problems_of({**walk.base, **values}, known):
             entry = walk.entries.get(problem.partition(" = ")[0])
             made = f" ({entry.times:g} x {entry.of})" if isinstance(entry, Derived) else ""
             found.append(problem + made)

@@ -8,14 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from famus_ray.config.mistakes import shown, what_is_wrong
+from famus_ray.config.mistakes import joined, shown, what_is_wrong
 from famus_ray.config.ranges import Range
 from famus_ray.config.resolve import load_yaml, preset_names, refuse_folder
 from famus_ray.errors import UserError, did_you_mean
 
 __all__ = [
     "SpaceFile",
-    "joined",
     "parse_ranges",
     "parse_space",
     "read_ranges",
@@ -93,12 +92,6 @@ def parse_ranges(content: Any) -> tuple[dict[str, Range], list[str]]:
         except ValidationError as error:
             problems += [_described(details, str(name)) for details in error.errors()]
     return entries, problems
-
-
-def joined(name: str, problems: list[str]) -> str:
-    """One message of a file's problems."""
-    count = "" if len(problems) == 1 else f"{len(problems)} problems — "
-    return f"{name}: {count}{'; '.join(problems)}"
 
 
 def _described(details: Any, entry: str = "") -> str:

@@ -109,6 +109,11 @@ class Walk:
                 if name in settings and all(settings.get(k) == v for k, v in given.items()):
                     yield name, settings
 
+    def usual(self) -> dict[str, Any]:
+        """The settings of a trial with the values of the base, or where these are out of their
+        range with the first that is in it."""
+        return self(lambda key, entry: _picked(key, entry, {}, self.base))
+
     def _ends(self, name: str) -> list[dict[str, Any]]:
         """What must be picked to see the ends of a setting."""
         entry = self.entries.get(name)

@@ -43,7 +43,7 @@ def refused(here, tmp_path):
         code, stdout, stderr = here(*shlex.split(command))
         assert code == 2, stderr
         assert stderr.startswith("famus-ray: ")
-        assert len(stderr.splitlines()) == 1, stderr
+        assert all(line.startswith("  - ") for line in stderr.splitlines()[1:]), stderr
         assert found in stderr
         assert listing() == before
         return stdout

@@ -37,7 +37,7 @@ def test_a_dry_run_refuses_choices_that_training_refuses(refused, tmp_path):
         "  run.batch_size: {type: int, low: 16, high: 5000}\n"
     )
     for option in ("--dry-run", ""):
-        refused(f"tune mine.yaml {option}", "3 problems — model.name = nosuch: not here")
+        refused(f"tune mine.yaml {option}", "3 problems\n  - model.name = nosuch: not here")
     refused("tune mine.yaml --dry-run", "meta.gated_from = 'layr3': no parameter begins so")
     refused("tune mine.yaml --dry-run", "run.batch_size = 5000: more than the 1194")
 

@@ -193,8 +193,21 @@ def test_a_bad_space_ends_with_all_its_problems_in_one_message(tmp_path, text, f
 def test_a_space_without_its_parts_says_which(tmp_path):
     path = tmp_path / "empty.yaml"
     path.write_text("")
-    with pytest.raises(UserError, match="preset: is missing; space: is missing"):
+    with pytest.raises(UserError, match="preset: is missing\n  - space: is missing"):
         load_space(str(path))
+
+
+def test_what_no_trial_has_need_not_make_sense(tmp_path):
+    warmup = "pipeline.warmup: {type: int, low: 1, high: 3}"
+    mixed = "settings: {method: dividemix, schedule: {epochs: 8}}\nspace:\n  "
+    space = load_space(written(tmp_path, mixed + warmup + "\n"))
+    assert space.base.config.pipeline.warmup == 1  # the preset's 10 would leave no epoch
+    workers = "settings: {scale: {workers: 3}}\nspace:\n  run.batch_size: "
+    load_space(written(tmp_path, workers + "{type: choice, values: [63, 126]}\n"))
+    with pytest.raises(UserError, match=r"run\.batch_size = 64: must be a multiple"):
+        load_space(written(tmp_path, workers + "{type: int, low: 63, high: 126}\n"))
+    with pytest.raises(UserError, match=r"pipeline\.warmup = 9: leaves no epoch"):
+        load_space(written(tmp_path, mixed + warmup.replace("3}", "9}") + "\n"))
 
 
 def test_a_value_is_checked_together_with_what_its_condition_asks(tmp_path):
