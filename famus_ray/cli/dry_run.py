@@ -75,6 +75,7 @@ def show_space(space: Space, as_json: bool) -> None:
             counts = {
                 "trials": space.planned_trials(), "seeds": study.seeds,
                 "most_epochs": runs * config.schedule.epochs, "size": space.size(),
+                "points": _points(space),
             }  # fmt: skip
             if study.scheduler == "pbt":
                 counts["children"] = space.planned_children()
@@ -92,7 +93,9 @@ def _planned(space: Space) -> Iterator[str]:
     budget = config.schedule.epochs
     seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
     if study.leaders:
-        seeds += f", then {study.leader_seeds} further seeds of the best {study.leaders},"
+        leaders = min(study.leaders, space.planned_trials())
+        further = counted(study.leader_seeds, "further seed")
+        seeds += f", then {further} of the best {leaders},"
     most = counted(space.planned_runs() * study.seeds * budget, "epoch")
     pruned = ""
     if study.scheduler not in ("none", "pbt"):
@@ -102,9 +105,18 @@ def _planned(space: Space) -> Iterator[str]:
     if study.scheduler == "pbt":
         yield (
             f"the poorest quarter ends every {counted(study.exploit_every, 'epoch')}, and children "
-            f"go on in its place, about {space.planned_children()} in all, with no more epochs"
+            f"go on in its place, usually at most {space.planned_children()} in all, with no more "
+            "epochs"
         )
+    if points := _points(space):
+        yield f"{counted(points, 'point')} given to try first"
     yield f"the space has {describe_size(space.size())}"
+
+
+def _points(space: Space) -> int:
+    """How many trials take the settings that the space names; a grid has all its own."""
+    is_grid = space.base.config.study.searcher == "grid"
+    return 0 if is_grid else min(len(space.points), space.planned_trials())
 
 
 def _unknown(why: str) -> str:

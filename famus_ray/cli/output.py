@@ -81,10 +81,10 @@ def show_study(path: Path, as_json: bool) -> None:
     """The best trials, and what to do next."""
     from famus_ray.reading.folders import load_trials
     from famus_ray.reading.pareto import cost_columns, pareto_front
-    from famus_ray.reading.trials import best_trial, why_no_best
+    from famus_ray.reading.trials import best_trial, state_counts, why_failed, why_no_best
 
     trials, best = load_trials(path), best_trial(path)
-    counts = trials["state"].value_counts().to_dict()
+    counts = state_counts(trials)
     front = pareto_front(trials) if cost_columns(trials) else None
     if as_json:
         found = None if best is None else vars(best)
@@ -96,15 +96,15 @@ def show_study(path: Path, as_json: bool) -> None:
         print("  ".join(f"{count} {state}" for state, count in counts.items()))
         if best is not None:
             settings = " ".join(f"{key}={_short(value)}" for key, value in best.settings.items())
-            spread = "" if best.std is None else f" ± {best.std:.4f}"
-            again = f"{spread}, mean of {best.seeds} further seed(s)" if best.seeds else ""
-            print(f"best: trial {best.number}, {best.value:.4f}{again}\n  {settings}")
+            print(f"best: trial {best.number}, {best.headline}\n  {settings}")
         if front is not None:
             print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
         print(f"{path}\nnext: famus-ray trials {path}; famus-ray report {path}")
     if best is None:
         say(f"famus-ray: {why_no_best(path)}")
         sys.exit(1)
+    if why := why_failed(path):
+        say(f"famus-ray: {why}")
 
 
 def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
@@ -116,12 +116,12 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         print(trials.to_json(orient="records", date_format="iso"))
     else:
         from famus_ray.ledger import COST, EXCESS, PARAMETER
+        from famus_ray.reading.ranking import marks
         from famus_ray.reading.trials import best_of, states
 
         best = best_of(trials)
-        trials["state"] = states(trials)
-        if best is not None:
-            trials.loc[trials["trial"] == best.number, "state"] += ", best"
+        mark = marks(trials)
+        trials["state"] = states(trials) + mark.where(mark.eq(""), ", " + mark)
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
         again = [c for c in ("replicates", "parent", "from_epoch") if trials[c].notna().any()]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
@@ -141,6 +141,8 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
         names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]
         print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])
+        if best is not None and best.seeds:
+            say(f"best: trial {best.number}, {best.headline}")
 
 
 def show_demo(result: DemoResult, as_json: bool) -> None:

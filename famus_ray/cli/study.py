@@ -107,7 +107,7 @@ def trials(
         check_target(to, ".csv", ".parquet")
     from famus_ray.cli.output import show_trials
     from famus_ray.reading.folders import load_trials
-    from famus_ray.reading.trials import ranked
+    from famus_ray.reading.ranking import ranked
 
     table = load_trials(name)
     if test:

@@ -100,7 +100,9 @@ class Space:
             elif isinstance(entry, Derived):
                 span = f"{entry.times:g} x {entry.of}"
             else:
-                span = f"{entry.low} … {entry.high}{' (log)' if entry.log else ''}"
+                usual = type(entry).model_fields["step"].default
+                step = "" if entry.step == usual else f", step {entry.step}"
+                span = f"{entry.low} … {entry.high}{step}{' (log)' if entry.log else ''}"
             yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 from typing import Any
 
 import pandas as pd
@@ -181,6 +182,8 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
         )
     if log:
         figure.update_xaxes(_log_axis(numbers))
+    elif numbers.notna().any() and numbers.dropna().mod(1).eq(0).all():
+        figure.update_xaxes(tick0=0, dtick=_whole_step(numbers.max() - numbers.min()))
     return figure.update_layout(height=300, legend={"y": -0.4}, margin={"b": 80})
 
 
@@ -216,9 +219,7 @@ def new_figure(x: str, y: str) -> go.Figure:
 def epochs_figure(y: str, epochs: pd.Series) -> go.Figure:
     """An empty figure over these epochs, with a tick at whole ones only."""
     last = 1 if epochs.empty else int(epochs.max())
-    steps = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
-    step = next(step for step in steps if last <= 10 * step)
-    return new_figure("epoch", y).update_xaxes(tick0=0, dtick=step)
+    return new_figure("epoch", y).update_xaxes(tick0=0, dtick=_whole_step(last))
 
 
 def _log_axis(values: pd.Series) -> dict[str, Any]:
@@ -231,6 +232,13 @@ def _log_axis(values: pd.Series) -> dict[str, Any]:
     powers = range(math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max())))
     ticks = [f * 10.0**p for p in (*powers, powers.stop) for f in factors]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _whole_step(span: float) -> int:
+    """Between ticks at whole numbers, of which about ten fit side by side."""
+    steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
+    step: int = next(step for step in steps if span <= 10 * step)
+    return step
 
 
 def _symbols(trials: pd.DataFrame) -> list[str]:

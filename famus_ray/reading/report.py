@@ -29,8 +29,9 @@ from famus_ray.reading.folders import (
 from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
 from famus_ray.reading.lineage import changed_settings
 from famus_ray.reading.pareto import cost_columns
+from famus_ray.reading.ranking import marks, ranked
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
-from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders, ranked, states
+from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders, state_counts, states
 from famus_ray.tables import CURVES
 
 __all__ = ["write_report"]
@@ -79,9 +80,10 @@ def _study(path: Path) -> dict[str, Any]:
         "kind": "study",
         "metric": metric,
         "best": best,
-        "counts": trials["state"].value_counts().to_dict(),
+        "counts": state_counts(trials),
         "settings": settings,
-        "trials": _records(ranked(trials.assign(shown_state=states(trials)))),
+        "drawn": int((trials["parent"].isna() & ~is_replica(trials)).sum()),
+        "trials": _records(ranked(trials.assign(shown_state=states(trials), mark=marks(trials)))),
         "constraints": [str(c).removeprefix(EXCESS) for c in trials if str(c).startswith(EXCESS)],
         "infeasible": int((~is_feasible(trials)).sum()),
         "curves": _html(figures.trial_curves_figure(curves, trials, metric)),
@@ -91,7 +93,7 @@ def _study(path: Path) -> dict[str, Any]:
             _html(figures.schedule_figure(trials, s, log=_is_log(ranges, s)))
             for s in changed_settings(trials)
         ],
-        "has_children": trials["parent"].notna().any(),
+        "children": int(trials["parent"].notna().sum()),
         "importance": _html(figures.importance_figure(shares)) if len(shares) else None,
         "fewest": FEWEST_TRIALS,
         "at_epoch": at_epoch,

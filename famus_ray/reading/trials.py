@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ __all__ = [
     "is_feasible",
     "is_replica",
     "leaders",
-    "ranked",
     "settings_of",
+    "state_counts",
     "states",
+    "why_failed",
     "why_no_best",
     "with_test_accuracy",
 ]
@@ -35,6 +37,7 @@ class BestTrial:
         value: of its own seed; where leaders were trained again, the mean over further seeds.
         seeds: how many further seeds these are; 0 where none was.
         std: the standard deviation over them.
+        chosen_at: the value of its own seed, which is not in the mean; None without further seeds.
     """
 
     number: int
@@ -42,6 +45,16 @@ class BestTrial:
     settings: dict[str, Any]
     seeds: int = 0
     std: float | None = None
+    chosen_at: float | None = None
+
+    @property
+    def headline(self) -> str:
+        """Its value for people, with the seeds that it comes from, in one line."""
+        if self.chosen_at is None:
+            return f"{self.value:.4f}"
+        over = "with 1 further seed" if self.seeds == 1 else f"mean of {self.seeds} further seeds"
+        spread = "" if self.std is None else f" ± {self.std:.4f},"
+        return f"{self.value:.4f}{spread} {over}; chosen at {self.chosen_at:.4f}"
 
 
 def best_trial(study: str | Path) -> BestTrial | None:
@@ -61,7 +74,8 @@ def best_of(trials: pd.DataFrame) -> BestTrial | None:
         row = trials[trials["trial"] == first["trial"]].iloc[0]
         std = None if pd.isna(first["std"]) else float(first["std"])
         number, mean, seeds = int(first["trial"]), float(first["mean"]), int(first["seeds"])
-        return BestTrial(number, mean, settings_of(row), seeds, std)
+        chosen_at = float(first["chosen_at"])
+        return BestTrial(number, mean, settings_of(row), seeds, std, chosen_at)
     trials = trials[is_feasible(trials) & ~is_replica(trials)].dropna(subset=["value"])
     completed = trials[trials["state"] == "completed"]
     candidates = completed if len(completed) else trials
@@ -87,28 +101,6 @@ def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("mean", ascending=False)
 
 
-def ranked(trials: pd.DataFrame) -> pd.DataFrame:
-    """The same rows, the best trial (`best_of`) first, and each replica beneath its leader.
-
-    Leaders that were trained again come by their mean; then what completed, then what did not, by
-    its value; last what breaks a constraint.
-    """
-    whose = trials["trial"].where(~is_replica(trials), trials.get("replicates")).astype("int64")
-    by_trial = pd.DataFrame(
-        {
-            "mean": trials["trial"].map(leaders(trials).set_index("trial")["mean"]),
-            "feasible": is_feasible(trials).astype(float),
-            "completed": trials["state"].eq("completed").astype(float),
-            "value": trials["value"],
-        }
-    ).set_index(trials["trial"])
-    keys = by_trial.reindex(whose).set_index(trials.index)
-    keys = keys.assign(whose=whose, replica=is_replica(trials), trial=trials["trial"])
-    highest_first = ["mean", "feasible", "completed", "value"]
-    order = keys.sort_values([*keys], ascending=[c not in highest_first for c in keys])
-    return trials.loc[order.index]
-
-
 def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
     """Which trials train a leader's configuration with a further seed."""
     if "replicates" not in trials:
@@ -121,12 +113,26 @@ def why_no_best(study: str | Path) -> str:
     trials = load_trials(study)
     if trials["value"].notna().any():
         return f"{study}: no trial keeps every constraint; see `famus-ray trials {study}`"
-    whole = f"`famus-ray trials {study} --json` shows"
+    return f"{study}: every trial failed{_first_error(study, trials)}"
+
+
+def why_failed(study: str | Path) -> str | None:
+    """One line for people: how many trials failed, and why; None where none did."""
+    trials = load_trials(study)
+    failed = trials[trials["state"] == "failed"]
+    if not len(failed):
+        return None
+    return f"{study}: {len(failed)} failed{_first_error(study, failed)}"
+
+
+def _first_error(study: str | Path, trials: pd.DataFrame) -> str:
+    """What the first trial that failed said last, and the command that shows the rest."""
+    whole = f"`famus-ray trials {shlex.quote(str(study))} --json` shows"
     said = [str(error).strip() for error in trials["error"].dropna() if str(error).strip()]
     if not said:
-        return f"{study}: every trial failed; {whole} why"
+        return f"; {whole} why"
     last_line = re.sub(r"^[\w.]*\.(?=\w+: )", "", said[0].splitlines()[-1])
-    return f"{study}: every trial failed, the first one with {last_line}; {whole} all"
+    return f", the first one with {last_line}; {whole} all"
 
 
 def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
@@ -138,6 +144,14 @@ def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
 def states(trials: pd.DataFrame) -> pd.Series[str]:
     """The state of each trial for people: `, infeasible` behind it where it breaks a constraint."""
     return trials["state"].where(is_feasible(trials), trials["state"] + ", infeasible")
+
+
+def state_counts(trials: pd.DataFrame) -> dict[str, int]:
+    """How many trials there are in each state; a leader's repeats apart, as `<state> (repeat)`."""
+    again = is_replica(trials)
+    repeats = trials.loc[again, "state"] + " (repeat)"
+    both = (trials.loc[~again, "state"], repeats)
+    return {str(name): int(n) for states in both for name, n in states.value_counts().items()}
 
 
 def with_test_accuracy(

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from famus_ray.cli.output import show_study
 from famus_ray.config.constraints import check_curve
 from famus_ray.config.space import load_space
 from famus_ray.ledger import append_event
@@ -46,7 +47,24 @@ def test_a_dry_run_of_a_population_counts_its_children(here):
     more = ("study.scheduler=pbt", "study.exploit_every=2", "--trials", "8", "--dry-run")
     _, stdout, _ = here("tune", "quick", *more)
     assert "8 trials of at most 6 epochs: at most 48 epochs; the poorest quarter ends" in stdout
-    assert "about 4 in all" in stdout
+    assert "usually at most 4 in all" in stdout
+
+
+def test_a_dry_run_shows_steps_points_and_no_more_leaders_than_trials(here, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "preset: digits\nspace:\n"
+        "  meta.interval: {type: int, low: 1, high: 5, step: 2}\n"
+        "  optimiser.lr: {type: float, low: 1.0, high: 3.0, step: 1.0}\n"
+        "  run.batch_size: {type: int, low: 16, high: 32}\n"
+        "points: [{meta.interval: 3}, {meta.interval: 5}]\n"
+    )
+    leaders = ("study.leaders=50", "study.leader_seeds=1")
+    _, stdout, _ = here("tune", "mine.yaml", *leaders, "--trials", "4", "--dry-run")
+    assert [line.split(maxsplit=1)[1].strip() for line in stdout.splitlines()[1:4]] == [
+        "1 … 5, step 2", "1.0 … 3.0, step 1.0", "16 … 32"
+    ]  # fmt: skip
+    assert "4 trials, then 1 further seed of the best 4, of at most" in stdout
+    assert "2 points given to try first" in stdout
 
 
 def test_every_curve_of_a_run_may_be_bounded(trained):
@@ -96,6 +114,52 @@ def test_a_finished_study_resumed_says_so(here, study, tmp_path):
     code, stdout, stderr = here("resume", "s", "--json")
     assert (code, json.loads(stdout)["states"]) == (0, {"completed": 2})
     assert stderr == "nothing was left to do: all trials have ended\n"
+
+
+def add_trial(tmp_path, number, value, state="completed", error=None, costs=None, **born):
+    ledger = tmp_path / "runs" / "s" / "ledger.jsonl"
+    trial_id = f"{number:04d}"
+    append_event(ledger, "started", trial_id, params={"meta.lr": 0.5}, **born)
+    if value is not None:
+        more = {} if costs is None else {"costs": costs}
+        append_event(ledger, "reported", trial_id, epoch=3, value=value, seconds=1.0, **more)
+    append_event(ledger, state, trial_id, **({} if error is None else {"error": error}))
+
+
+def test_a_leader_is_told_with_what_it_was_chosen_by_and_its_repeats_are_no_trials(
+    here, study, tmp_path, capsys
+):
+    add_trial(tmp_path, 2, 0.4306, replicates=1)
+    headline = "best: trial 1, 0.4306 with 1 further seed; chosen at 0.5000\n"
+    assert here("trials", "s")[2] == headline
+    show_study(tmp_path / "runs" / "s", as_json=False)
+    stdout = capsys.readouterr().out
+    assert stdout.startswith(f"2 completed  1 completed (repeat)\n{headline}")
+    add_trial(tmp_path, 3, 0.4506, replicates=1)
+    assert "0.4406 ± 0.0141, mean of 2 further seeds; chosen" in here("trials", "s")[2]
+
+
+def test_the_pareto_front_comes_first_and_is_marked(here, study, tmp_path):
+    (tmp_path / "runs" / "s" / "ledger.jsonl").unlink()
+    for number, (value, cost) in enumerate([(0.9, 3.0), (0.7, 2.0), (0.8, 2.5), (0.85, 3.5)]):
+        add_trial(tmp_path, number, value, costs={"time/step": cost})
+    lines = here("trials", "s")[1].splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["0", "2", "1", "3"]
+    assert ["completed, Pareto front" in line for line in lines] == [True, True, True, False]
+    assert ", best" not in "".join(lines)
+
+
+def test_trials_that_failed_are_told_with_the_first_error(study, tmp_path, capsys):
+    folder = tmp_path / "runs" / "s"
+    for number in (2, 3):
+        add_trial(tmp_path, number, None, "failed", f"Traceback\nsome.ValueError: no {number}\n")
+    show_study(folder, as_json=True)
+    stdout, stderr = capsys.readouterr()
+    assert json.loads(stdout)["states"] == {"completed": 2, "failed": 2}
+    assert stderr == (
+        f"famus-ray: {folder}: 2 failed, the first one with ValueError: no 2; "
+        f"`famus-ray trials {folder} --json` shows all\n"
+    )
 
 
 def test_where_every_trial_failed_the_first_error_is_told(tmp_path):

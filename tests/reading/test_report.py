@@ -34,8 +34,9 @@ def run(tmp_path_factory):
 
 
 def add_trial(
-    study, run, trial_id, state, value=None, error=None, born=None, excess=None, **params
-):
+    study, run, trial_id, state, value=None, error=None, born=None, excess=None, costs=None,
+    **params,
+):  # fmt: skip
     """A trial in the ledger; where it has a value also the curves of a real run."""
     ledger = study / "ledger.jsonl"
     params = {"optimiser.lr": 0.1, "meta.gated_from": "all", **params}
@@ -43,6 +44,7 @@ def add_trial(
     if value is not None:
         epoch = (born or {}).get("from_epoch", 0) + 1
         report = {"epoch": epoch, "value": value, "seconds": 1.0, "excess": excess or {}}
+        report["costs"] = costs or {}
         append_event(ledger, "reported", trial_id, **report)
         (study / "trials" / trial_id).mkdir(parents=True)
         shutil.copy(run / "curves.parquet", study / "trials" / trial_id)
@@ -149,6 +151,16 @@ def test_replicas_stand_beneath_their_leader_and_the_best_is_marked(study, run):
     places = [text.index(f"{row} completed") for row in ("1", "↳ 3", "2", "↳ 4", "0")]
     assert places == sorted(places)
     assert "1 completed, best 0.2000" in text
+    assert "best validation/top1 0.9000 with 1 further seed; chosen at 0.2000" in text
+    assert "trials 3 completed 3 completed (repeat) 2" in text
+
+
+def test_the_pareto_front_comes_first_and_is_marked(study, run):
+    for name, value, cost in (("a", 0.9, 3.0), ("b", 0.8, 4.0), ("c", 0.7, 2.0)):
+        add_trial(study, run, name, "completed", value, costs={"time/step": cost})
+    text = Page(write_report(study)).text
+    shown = ("0 completed, Pareto front", "2 completed, Pareto front", "1 completed 0.8")
+    assert [text.index(row) for row in shown] == sorted(text.index(row) for row in shown)
 
 
 def test_the_schedules_of_a_population_are_drawn(study, run):
@@ -157,6 +169,7 @@ def test_the_schedules_of_a_population_are_drawn(study, run):
     add_trial(study, run, "b", "completed", 0.6, born=born, **{"optimiser.lr": 0.125})
     page = Page(write_report(study))
     assert "parent from epoch" in page.text
+    assert "trials 1 children 1" in page.text
     assert "1 completed, best 0 2 0.6000" in page.text
     assert page.text.count("Schedules") == 1
     assert page.figures == 1 + 1 + 2  # the curves, one schedule, a slice for each setting

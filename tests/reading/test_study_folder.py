@@ -7,7 +7,8 @@ from famus_ray import UserError, load_curves, load_trials, summarise
 from famus_ray.ledger import append_event
 from famus_ray.reading.figures import epochs_figure, slices_figure, trial_curves_figure
 from famus_ray.reading.folders import find_folder
-from famus_ray.reading.trials import best_of, best_trial, ranked
+from famus_ray.reading.ranking import ranked
+from famus_ray.reading.trials import best_of, best_trial
 from famus_ray.tables import CURVES, write_table
 
 
@@ -111,6 +112,15 @@ def test_a_log_axis_has_few_ticks_in_plain_numbers():
     ]  # fmt: skip
     trials["param.meta.lr"] = [1e-3, 2e-3, 3e-3]
     assert slices_figure(trials, "meta.lr", log=True).layout.xaxis.ticktext is None
+
+
+def test_whole_numbers_have_ticks_at_whole_numbers():
+    trials = trials_of(*((i, None, "completed", 0.1 * i, 0) for i in range(3)))
+    trials["param.meta.interval"] = [1, 2, None]
+    axis = slices_figure(trials, "meta.interval", log=False).layout.xaxis
+    assert (axis.tick0, axis.dtick) == (0, 1)
+    trials["param.meta.interval"] = [1, 2.5, None]
+    assert slices_figure(trials, "meta.interval", log=False).layout.xaxis.dtick is None
 
 
 def test_without_a_completed_trial_the_best_is_of_any_state(tmp_path):

@@ -1,0 +1,44 @@
+"""The order of a table of trials, and which of them stand out."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from famus_ray.reading.pareto import cost_columns, pareto_front
+from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders
+
+__all__ = ["marks", "ranked"]
+
+
+def ranked(trials: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, what `marks` marks first, and each replica beneath its leader.
+
+    Leaders that were trained again come by their mean, and the Pareto front of several objectives
+    before the others; then what completed, then what did not, by its value; last what breaks a
+    constraint.
+    """
+    whose = trials["trial"].where(~is_replica(trials), trials.get("replicates")).astype("int64")
+    by_trial = pd.DataFrame(
+        {
+            "mean": trials["trial"].map(leaders(trials).set_index("trial")["mean"]),
+            "feasible": is_feasible(trials).astype(float),
+            "completed": trials["state"].eq("completed").astype(float),
+            "front": marks(trials).eq("Pareto front").astype(float),
+            "value": trials["value"],
+        }
+    ).set_index(trials["trial"])
+    keys = by_trial.reindex(whose).set_index(trials.index)
+    keys = keys.assign(whose=whose, replica=is_replica(trials), trial=trials["trial"])
+    highest_first = [*by_trial]
+    order = keys.sort_values([*keys], ascending=[c not in highest_first for c in keys])
+    return trials.loc[order.index]
+
+
+def marks(trials: pd.DataFrame) -> pd.Series[str]:
+    """What stands out, "" elsewhere: `best`, or with several objectives, of which none is the
+    best alone, each trial of the `Pareto front`."""
+    front = pareto_front(trials) if cost_columns(trials) else trials[:0]
+    best = best_of(trials)
+    numbers = [*front["trial"]] or ([] if best is None else [best.number])
+    mark = "Pareto front" if len(front) else "best"
+    return trials["trial"].isin(numbers).map({True: mark, False: ""})
