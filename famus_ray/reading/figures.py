@@ -165,10 +165,12 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
     Trials that break a constraint are hollow.
     """
     figure = new_figure(setting, "value")
-    numbers = pd.to_numeric(trials[PARAMETER + setting], errors="coerce")
+    given = trials[PARAMETER + setting]
+    numbers = pd.to_numeric(given, errors="coerce")
+    has_words = bool((given.notna() & numbers.isna()).any())
     for state, rows in trials.groupby(states(trials)):
         figure.add_scatter(
-            x=rows[PARAMETER + setting].astype(str if numbers.isna().all() else float),
+            x=rows[PARAMETER + setting].astype(str if has_words else float),
             y=rows["value"],
             mode="markers",
             marker={
@@ -182,7 +184,7 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
         )
     if log:
         figure.update_xaxes(_log_axis(numbers))
-    elif numbers.notna().any() and numbers.dropna().mod(1).eq(0).all():
+    elif not has_words and numbers.notna().any() and numbers.dropna().mod(1).eq(0).all():
         figure.update_xaxes(tick0=0, dtick=_whole_step(numbers.max() - numbers.min()))
     return figure.update_layout(height=300, legend={"y": -0.4}, margin={"b": 80})
 

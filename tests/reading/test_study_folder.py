@@ -189,3 +189,10 @@ def test_last10_is_the_mean_of_the_last_ten_epochs():
 def test_rows_in_any_order_give_the_same_summary():
     curves = curves_of(validation__top1=[0.3, 0.8, 0.8, 0.1], test__top1=[0.1, 0.2, 0.3, 0.4])
     assert summarise(curves.sample(frac=1, random_state=0)) == summarise(curves)
+
+
+def test_a_choice_of_words_and_numbers_is_drawn_by_its_words():
+    trials = pd.DataFrame(
+        {"trial": [0, 1], "state": "completed", "value": 0.5, "param.data.limit": ["all", 3]}
+    )
+    assert list(slices_figure(trials, "data.limit", log=False).data[0].x) == ["all", "3"]
