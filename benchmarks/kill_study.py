@@ -79,7 +79,7 @@ class Study:
             if event["event"] == "reported":
                 epochs[event["trial_id"], event["epoch"]] += 1
         table = trials_table(self.ledger)
-        told = Search(saved_space(self.path), self.ledger)._study.get_trials(deepcopy=False)
+        told = Search(saved_space(self.path), self.ledger).searcher.trials
         open_there = sum(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in told)
         print(f"trials: {len(table)} of {TRIALS}, {dict(Counter(table['state']))}")
         print(f"finished trials lost: {sum(not table['trial_id'].eq(t).any() for t in ends)}")

@@ -55,6 +55,7 @@ class Search:
 
     Attributes:
         drawn: trials that were begun, without children and the leaders' further seeds.
+        searcher: knows every drawn trial as far as the ledger does.
     """
 
     def __init__(self, space: Space, ledger: Path, on_trial: OnTrial = lambda news: None) -> None:
@@ -70,7 +71,7 @@ class Search:
         self._settings: list[dict[str, Any]] = []  # of all trials
         is_pbt = self._config.study.scheduler == "pbt"
         self._population = Population(self._config, space.entries) if is_pbt else None
-        self._searcher = Searcher(space, "random" if is_pbt else self._config.study.searcher)
+        self.searcher = Searcher(space, "random" if is_pbt else self._config.study.searcher)
         self._replay(read_events(ledger))
         self._waiting = deque(sorted(self._open))
         self._on_trial = on_trial
@@ -176,7 +177,7 @@ class Search:
                 self._end(number, event["event"])
 
     def _draw(self, given: Mapping[str, Any] | None, *, again: bool = False) -> dict[str, Any]:
-        trial, settings = self._searcher.draw(self.drawn, given, again=again)
+        trial, settings = self.searcher.draw(self.drawn, given, again=again)
         self._add(trial, settings)
         self.drawn += 1
         return settings
@@ -208,7 +209,7 @@ class Search:
         if self._population is not None and math.isfinite(report.value):
             latest = report.value if report.latest is None else report.latest
             return self._population.reported(number, report.epoch, latest)
-        return at.trial is not None and self._searcher.prunes(at.trial, report)
+        return at.trial is not None and self.searcher.prunes(at.trial, report)
 
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)
@@ -216,7 +217,7 @@ class Search:
             self._population.ended(number)
         if at.trial is None:
             return
-        self._searcher.tell(at.trial, state, at.last)
+        self.searcher.tell(at.trial, state, at.last)
         if state == "completed" and at.last is not None and at.is_feasible:
             self._leaders.completed(number, at.last.value, at.settings)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
@@ -45,6 +45,11 @@ class Searcher:
                 directions=[_UP, *[_DOWN for _ in self._minimised]],
                 pruner=new_pruner(self._config),
             )
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """Optuna's record of all trials that were drawn, in their order."""
+        return self._study.get_trials(deepcopy=False)
 
     def draw(
         self, number: int, given: Mapping[str, Any] | None, *, again: bool = False

@@ -100,6 +100,18 @@ def test_a_trial_under_way_is_handed_out_first_with_its_number(search):
     assert after.suggest() is None
 
 
+def test_no_trial_that_ended_is_left_running_in_the_searcher(search):
+    first = search("study.scheduler=none")
+    for state in ("completed", "pruned", "failed"):
+        number, _ = first.suggest()
+        first.begun(number)
+        first.reported(number, Report(1, 0.5))
+        first.ended(number, state)
+    first.suggest()
+    names = [trial.state.name for trial in search("study.scheduler=none").searcher.trials]
+    assert names == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
+
+
 def test_a_lost_trial_is_tried_again_and_a_wrong_one_is_not(search):
     before = search("study.trials=2")
     for _ in range(2):
