@@ -24,8 +24,8 @@ class GraphedStep:
 
     What stays the same through an epoch, such as the learning rate, is captured with the step.
     A batch of another shape is stepped through as it is; so is every batch where the step
-    cannot be captured, which is said once on standard error. To be closed before the state of
-    the step is saved.
+    cannot be captured, which is said once, so once an epoch, on standard error. To be closed
+    before the state of the step is saved.
 
     Args:
         step: one whose computation is the same at every call.
