@@ -70,6 +70,20 @@ def test_group_norm_couples_no_examples(name):
     torch.testing.assert_close(network(batch)[:1], network(batch[:1]))
 
 
+def test_a_narrow_shortcut_takes_its_pixels_before_its_convolution():
+    """Strided, oneDNN's 1x1 convolution writes past its memory for so few channels."""
+    for width in (4, 16):
+        network = build(widths=(width, 8, 8)).double()
+        block = network.layer2[0]
+        assert block.shortcut.stride == ((1, 1) if width < 16 else (2, 2))
+        x = torch.randn(2, width, 6, 6, dtype=torch.float64)
+        x = x.to(memory_format=torch.channels_last)
+        torch.nn.init.zeros_(block.conv2.weight)
+        activated = block.bn1(x).relu()
+        expected = torch.nn.functional.conv2d(activated, block.shortcut.weight, stride=2)
+        torch.testing.assert_close(block(x), expected)
+
+
 def test_widths_set_the_channels_of_each_stage():
     network = build(widths=(8, 16, 24))
     assert [network.layer1[0].conv1.out_channels, network.linear.in_features] == [8, 24]
