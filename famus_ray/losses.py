@@ -44,11 +44,11 @@ class ClassLoss(nn.Module):
         """Margins and class weights for training examples of these class sizes."""
         sizes_C = counts_C.clamp_min(1).double()
         quartic_C = sizes_C**-0.25
-        self.margins_C = (self.margin * quartic_C / quartic_C.max()).float()
+        self.margins_C = (self.margin * quartic_C / quartic_C.max()).to(torch.get_default_dtype())
         weights_C = torch.ones_like(sizes_C)
         if self.reweight_from is not None and epoch >= self.reweight_from:
             weights_C = (1 - self.beta) / (1 - self.beta**sizes_C)
-        self.weights_C = (weights_C * len(sizes_C) / weights_C.sum()).float()
+        self.weights_C = (weights_C * len(sizes_C) / weights_C.sum()).to(torch.get_default_dtype())
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         if self.margins_C is not None:

@@ -1,7 +1,8 @@
 """Randomness as a function of seed, purpose and epoch.
 
 Nothing draws from a stream that runs through the whole training. So an epoch that is run
-again, after a crash or in a resumed run, sees the same numbers without any saved state.
+again, after a crash or in a resumed run, sees the same numbers without any saved state. What
+is computed from them is the same to the last bit on one machine; other processors round otherwise.
 """
 
 from __future__ import annotations

@@ -7,13 +7,35 @@ ignore Ctrl-C, and so would those that tests start.
 import os
 import signal
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and for processes
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def float64():
+    """Numbers are of double precision in this test, whole runs of this process included.
+
+    Two ways of computing the same are then compared where rounding (1e-16) cannot decide: it
+    differs from processor to processor.
+    """
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 def pytest_collection_modifyitems(config, items):
     import torch
 
+    # What `make test` runs side by side: files, and all that starts Ray, which there is once.
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)  # the longest part first
+    for item in items:
+        with_ray = item.get_closest_marker("ray")
+        item.add_marker(pytest.mark.xdist_group("ray" if with_ray else item.path.name))
     if torch.cuda.is_available():
         return
     left_out = [item for item in items if item.get_closest_marker("gpu")]

@@ -19,10 +19,12 @@ def ready(epoch=0, **settings):
     return loss
 
 
+@pytest.mark.usefixtures("float64")
 def test_margins_go_with_the_fourth_root_and_the_rarest_has_the_largest():
     torch.testing.assert_close(ready(margin=0.5).margins_C, torch.tensor([1 / 3, 1 / 2]))
 
 
+@pytest.mark.usefixtures("float64")
 def test_the_margin_is_taken_from_the_logit_of_the_label():
     logits = torch.tensor([[2.0, 1.0], [2.0, 1.0]])
     losses = ready(margin=0.5)(logits, torch.tensor([0, 1]))
@@ -32,6 +34,7 @@ def test_the_margin_is_taken_from_the_logit_of_the_label():
     assert losses[1].item() == pytest.approx(1.7014133)  # log(1 + e^1.5)
 
 
+@pytest.mark.usefixtures("float64")
 def test_reweighting_begins_at_its_epoch():
     settings = {"reweight_from": 3, "beta": 0.5}
     assert ready(2, **settings).weights_C.tolist() == [1, 1]
@@ -41,6 +44,7 @@ def test_reweighting_begins_at_its_epoch():
     torch.testing.assert_close(loss.weights_C, torch.tensor([1.2, 0.8]))
 
 
+@pytest.mark.usefixtures("float64")
 def test_the_mean_is_weighted_by_class():
     loss = ClassLoss(reweight_from=0, beta=0.5)
     loss.begin_epoch(0, torch.tensor([1, 2]))
@@ -55,6 +59,7 @@ def test_the_scale_of_the_cosines_is_the_scale_of_the_margins():
     assert class_loss(LossConfig(), model) is None
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_cosine_classifier_sees_angles_only():
     network = build_model(ModelConfig(name="preact_resnet8", classifier="cosine"), 5, 1)
     features = torch.randn(3, 64)

@@ -7,6 +7,8 @@ from torch import nn
 from famus_ray.config.schema import OptimiserConfig
 from famus_ray.optimiser import Descent, build_optimiser
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 
 def network() -> nn.Module:
     torch.manual_seed(0)
@@ -36,7 +38,7 @@ def test_accumulated_small_batches_equal_a_large_one():
         assert torch.equal(weights(small), before) == (i < 2)
     for i in range(2):
         take(large, whole, slice(12 * i, 12 * i + 12))
-    assert torch.allclose(weights(small), weights(large), atol=1e-6)
+    assert torch.allclose(weights(small), weights(large), rtol=1e-9, atol=1e-12)
 
 
 def test_a_checkpoint_may_fall_between_two_moves():
@@ -63,4 +65,6 @@ def test_a_long_gradient_is_clipped():
     optimiser = build_optimiser(model, config)
     before = weights(model)
     take(model, optimiser, slice(24))
-    assert (weights(model) - before).norm().item() == pytest.approx(1e-3, rel=1e-3)
+    assert (weights(model) - before).norm().item() == pytest.approx(
+        1e-3, rel=1e-4
+    )  # torch adds 1e-6 to the length

@@ -58,8 +58,8 @@ def augment(pixels: Tensor, views: Views | None, padding: int) -> Tensor:
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 pixels as float32 with mean 0 and standard deviation 1 in each channel."""
+    """uint8 pixels as floats, with mean 0 and standard deviation 1 in each channel."""
     shape = (1, -1, 1, 1)
     scale = 255 * torch.tensor(std, device=pixels.device).view(shape)
     shift = torch.tensor(mean, device=pixels.device).view(shape) * 255
-    return (pixels.float() - shift) / scale
+    return (pixels.to(shift.dtype) - shift) / scale

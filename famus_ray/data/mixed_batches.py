@@ -68,7 +68,7 @@ class MixedBatches:
         generator = epoch_generator(self.config.run.seed, f"mixed/{self.purpose}", epoch)
         labelled = _pass(self.division.labelled, steps * size, generator).split(size)
         unlabelled = _pass(self.division.unlabelled, steps * size, generator).split(size)
-        p_clean_N = torch.from_numpy(self.division.p_clean_N).float()
+        p_clean_N = torch.from_numpy(self.division.p_clean_N).to(torch.get_default_dtype())
         local = size // world_size()
         chosen = (torch.cat([x, x, u, u]) for x, u in zip(labelled, unlabelled, strict=True))
         loaded = self._load(chosen, _own_rows(size, blocks=4), 4 * size, generator)

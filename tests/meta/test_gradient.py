@@ -173,15 +173,16 @@ def test_the_network_is_left_alone_and_its_statistics_move_once(batches):
     assert torch.equal(found.logits_BC.detach(), other(train[0]))
 
 
+@pytest.mark.usefixtures("float64")
 def test_the_shared_forward_gives_the_actual_gradient(batches, difference):
     torch.manual_seed(0)
     net, head = small_net(), LearnedWeights()
-    train, meta = batches(8, torch.float32, seed=10)
+    train, meta = batches(8, torch.float64, seed=10)
     found = meta_gradient(net, head, train, meta, lookahead_lr=0.3)
     shared = torch.autograd.grad(head(found.logits_BC, train[1]), list(net.parameters()))
     fresh = torch.autograd.grad(head(net(train[0]), train[1]), list(net.parameters()))
     for a, b in zip(shared, fresh, strict=True):
-        assert difference(a, b) <= 1e-5
+        assert difference(a, b) <= 1e-9
 
 
 @pytest.mark.parametrize(("key", "value"), [("engine", "magic"), ("scope", "head")])

@@ -110,6 +110,7 @@ def test_a_fixed_sampler_that_opens_nothing_is_refused():
         steps(0, "meta.sampler=fixed", "meta.open=[layer9]")
 
 
+@pytest.mark.usefixtures("float64")
 def test_mlc_keeps_a_transition_matrix():
     state, _ = steps(8, "method=mlc", "meta.lr=5.0")
     matrix = state.step.head.matrix_CC
@@ -118,6 +119,7 @@ def test_mlc_keeps_a_transition_matrix():
     assert not torch.allclose(matrix, steps(0, "method=mlc")[0].step.head.matrix_CC)
 
 
+@pytest.mark.usefixtures("float64")
 def test_l2rw_weights_are_shares_and_wrong_directions_get_none():
     weights = positive_weights(torch.tensor([-3.0, 2.0, -1.0]))
     assert weights.tolist() == pytest.approx([0.75, 0.0, 0.25])

@@ -20,6 +20,7 @@ from famus_ray.methods.clidmu import CrossLayerDivergence, cross_layer_divergenc
 from famus_ray.models.preact_resnet import PreActResNet
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("last_feature", [[0.0, 2.0], [-3.0, 2.0]], ids=["apart", "opposed"])
 def test_the_divergence_of_two_graphs(last_feature):
     """At temperature 1; a negative cosine counts as none."""
@@ -37,6 +38,7 @@ def test_the_divergence_of_two_graphs(last_feature):
     assert found == pytest.approx(sum(rows), rel=1e-6)
 
 
+@pytest.mark.usefixtures("float64")
 def test_its_gradient_takes_sums_for_constants_and_parts_what_is_apart():
     """Two examples at an angle a to the classifier: d/d cos a is -(log s_01 + log s_10) / (1 + cos
     a), without the quotient rule."""

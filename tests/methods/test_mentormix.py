@@ -19,6 +19,7 @@ from famus_ray.methods.mentormix import (
 )
 
 
+@pytest.mark.usefixtures("float64")
 def test_the_threshold_is_a_moving_average_of_the_losses_percentile():
     percentile = Percentile(share=0.5, decay=0.9)
     assert percentile.update(torch.tensor([1.0, 3.0, 2.0])).item() == 2.0
@@ -31,17 +32,20 @@ def test_the_curriculum_trusts_losses_up_to_the_threshold():
     assert curriculum(losses, torch.tensor(2.0)).tolist() == [1.0, 1.0, 0.0]
 
 
+@pytest.mark.usefixtures("float64")
 def test_trusted_examples_are_likelier_partners():
     odds = partner_odds(torch.tensor([1.0, 0.0]), temperature=0.5)
     assert odds.tolist() == pytest.approx([math.e**2 / (math.e**2 + 1), 1 / (math.e**2 + 1)])
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_trusted_example_dominates_and_another_gives_way():
     drawn = torch.tensor([0.2, 0.8, 0.2, 0.8])
     trusted = torch.tensor([1.0, 1.0, 0.0, 0.0])
     assert own_share(trusted, drawn).tolist() == pytest.approx([0.8, 0.8, 0.2, 0.2])
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_step_descends_the_loss_of_what_was_mixed():
     """With a linear network, alpha near 0 and everything trusted, the mixture is the example."""
     method = resolve("digits", ("method=mentormix", "method.mixup_alpha=1e-4", "method.burn_in=9"))

@@ -54,6 +54,7 @@ def test_stages_after_the_first_halve_the_resolution(name):
     assert sizes == [(8, 32, 32), (16, 16, 16), (24, 8, 8)]
 
 
+@pytest.mark.usefixtures("float64")
 def test_the_shortcut_of_resnet32_subsamples_and_pads_with_zeros():
     block = build("resnet32", channels=3).eval().layer2[0]
     torch.nn.init.zeros_(block.conv2.weight)
@@ -63,6 +64,7 @@ def test_the_shortcut_of_resnet32_subsamples_and_pads_with_zeros():
     assert out[:, :8].abs().sum() + out[:, 24:].abs().sum() == 0
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["preact_resnet8", "resnet32", "wrn10_1"])
 def test_group_norm_couples_no_examples(name):
     network = build(name, norm="group").train()

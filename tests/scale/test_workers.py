@@ -16,6 +16,8 @@ import torch
 import famus_ray as fr
 from famus_ray.config import resolve
 from famus_ray.errors import Diverged, UserError
+from famus_ray.learner import new_learner
+from famus_ray.loop import check
 from famus_ray.scale.workers import train_on_workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
@@ -27,33 +29,46 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def accuracy(path: Path) -> list[float]:
+# Ray's workers train in float32: their sums differ from one process's by 1e-7, by 1e-5 where a
+# gradient nearly cancels. In ten steps at this rate (times any curvature well below 1) that does
+# not grow. A share left out or counted twice moves the weights elsewhere by a tenth and more.
+FEW_STEPS = (*SETTINGS, "run.batch_size=512", "optimiser.lr=0.001")
+BOUND = 1e-2
+
+
+def losses(path: Path) -> list[float]:
     curves = fr.load_curves(path)
     return curves[curves["metric"] == "validation/loss"]["value"].tolist()
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("alone")
-    return fr.train("digits", *SETTINGS, f"run.root={root}").path
+def undisturbed(tmp_path_factory) -> Path:
+    """A run of two workers in one piece; another one on this machine has the same numbers."""
+    path = tmp_path_factory.mktemp("undisturbed") / "two"
+    train_on_workers(resolve("digits", [*SETTINGS, "scale.workers=2"]).config, path)
+    return path
 
 
-def test_two_workers_equal_one(tmp_path: Path, alone: Path):
+def test_two_workers_equal_one(tmp_path: Path):
     reports = []
-    config = resolve("digits", [*SETTINGS, "scale.workers=2"]).config
+    config = resolve("digits", [*FEW_STEPS, "scale.workers=2"]).config
     train_on_workers(config, tmp_path / "two", reports.append)
     assert [report.epoch for report in reports] == [1, 2, 3, 4, 5]
-    assert accuracy(tmp_path / "two") == pytest.approx(accuracy(alone), rel=1e-3)
+    alone = fr.train("digits", *FEW_STEPS, f"run.root={tmp_path}", "run.name=alone").path
+    assert losses(tmp_path / "two") == pytest.approx(losses(alone), rel=1e-4)
     a, b = (
         torch.load(path / "checkpoints" / "last.pt", weights_only=True)["model"]
         for path in (alone, tmp_path / "two")
     )
+    begun = new_learner(config, check(config), torch.device("cpu")).model.state_dict()
     for name in a:
-        assert torch.allclose(a[name], b[name], rtol=1e-2, atol=1e-3), name
+        moved = (a[name] - begun[name]).norm()
+        assert moved > 0
+        assert (b[name] - a[name]).norm() <= BOUND * moved, name
 
 
 def test_a_killed_worker_is_replaced_and_the_run_equals_the_undisturbed(
-    tmp_path: Path, alone: Path
+    tmp_path: Path, undisturbed: Path
 ):
     path = tmp_path / "killed"
     config = resolve("digits", [*SETTINGS, "scale.workers=2"]).config
@@ -74,8 +89,8 @@ def test_a_killed_worker_is_replaced_and_the_run_equals_the_undisturbed(
     train_on_workers(config, path)
     killer.join()
     assert killed
-    assert len(accuracy(path)) == 5
-    assert accuracy(path) == pytest.approx(accuracy(alone), rel=1e-3)
+    assert len(losses(path)) == 5
+    assert losses(path) == losses(undisturbed)
 
 
 def test_more_workers_than_cpus_are_refused(tmp_path: Path):
@@ -106,7 +121,7 @@ def test_the_command_refuses_more_workers_than_the_machine_has(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path, alone: Path):
+def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path, undisturbed: Path):
     command = [Path(sys.executable).with_name("famus-ray"), "train", "digits", *SETTINGS]
     command += ["--workers", "2", f"run.root={tmp_path}", "--name", "cut"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -117,7 +132,7 @@ def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path,
     assert process.returncode == 1
     assert f"go on with: famus-ray resume {tmp_path / 'cut'}" in errors
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
-    assert accuracy(tmp_path / "cut") == pytest.approx(accuracy(alone), rel=1e-3)
+    assert losses(tmp_path / "cut") == losses(undisturbed)
 
 
 def test_two_workers_of_the_pipeline_equal_one_through_a_division(tmp_path: Path):
