@@ -16,6 +16,7 @@ from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.join import check_address
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
+from famus_ray.scale.shares import check_shares
 from famus_ray.tables import TRIALS, write_table
 from famus_ray.trial_check import check_trials
 
@@ -43,6 +44,7 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     check_study(config)
     check_address(config.scale)
     data = check(config)
+    check_shares(config, data)
     check_trials(space, data)
     with cluster(config.scale):
         check_fits(config.scale)

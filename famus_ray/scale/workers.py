@@ -15,6 +15,7 @@ from famus_ray.run_folder import RunFolder
 from famus_ray.scale.capacity import check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
 from famus_ray.scale.join import check_address
+from famus_ray.scale.shares import check_shares
 from famus_ray.tables import CURVES, read_table
 
 __all__ = ["train_on_workers"]
@@ -38,7 +39,7 @@ def train_on_workers(
     """
     scale = config.scale
     check_address(scale)
-    check(config)
+    check_shares(config, check(config))
     with cluster(scale):
         check_fits(scale)
         with _following(path, on_epoch), ray_log(path / "ray.log"), ctrl_c():
