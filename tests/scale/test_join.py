@@ -48,6 +48,7 @@ def with_token() -> Iterator[str]:
     while head.poll() is None and not any(ports):  # written once the node is up
         time.sleep(0.1)
         ports = folder.glob("session_2*/runtime_env_agent_port_*")
+    assert head.poll() is None, "`ray start` ended"
     (port,) = folder.glob("session_2*/gcs_server_port_*")
     yield f"127.0.0.1:{port.read_text()}"
     started = psutil.Process(head.pid).children(recursive=True)
