@@ -26,6 +26,7 @@ import ray
 from famus_ray.config.space import load_space
 from famus_ray.ledger import trials_table
 from famus_ray.scale.cluster import QUIET, available_cpus
+from famus_ray.scale.local_ray import LOOPBACK, on_loopback
 from famus_ray.scale.study import TrialNews, run_study
 
 SETTINGS = (
@@ -184,10 +185,11 @@ def main() -> None:
     arguments.add_argument("--trials", type=int, default=24)
     given = arguments.parse_args()
     os.environ.update(QUIET)
-    ray.init(
-        address="local", num_cpus=max(2, available_cpus()), resources={"driver": 8},
-        log_to_driver=False, _node_ip_address="127.0.0.1", dashboard_host="127.0.0.1",
-    )  # fmt: skip
+    with on_loopback():
+        ray.init(
+            address="local", num_cpus=max(2, available_cpus()), resources={"driver": 8},
+            log_to_driver=False, _node_ip_address=LOOPBACK, dashboard_host=LOOPBACK,
+        )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         if "one" in given.parts:

@@ -18,12 +18,14 @@ import ray
 from famus_ray.config.space import load_space
 from famus_ray.ledger import trials_table
 from famus_ray.scale.cluster import QUIET
+from famus_ray.scale.local_ray import LOOPBACK, on_loopback
 from famus_ray.scale.study import run_study
 
 
 def main(trials: int = 20) -> None:
     os.environ.update(QUIET)
-    ray.init(address="local", num_cpus=4, log_to_driver=False, _node_ip_address="127.0.0.1")
+    with on_loopback():
+        ray.init(address="local", num_cpus=4, log_to_driver=False, _node_ip_address=LOOPBACK)
     before = state()
     with tempfile.TemporaryDirectory() as root:
         settings = (

@@ -80,8 +80,8 @@ TRIALS = Table(
         "attempts": ("int64", "", "how often its process began"),
         "started": ("datetime64[us, UTC]", "", "when the trial began"),
         "ended": ("datetime64[us, UTC]", "", "when it ended"),
-        "node": ("string", "", "address of the node it ran on"),
-        "error": ("string", "", "traceback of a failed trial"),
+        "node": ("string", "", "the node it ran on: machine/first digits of its id in Ray"),
+        "error": ("string", "", "why a trial failed: a message, or a traceback"),
     },
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from famus_ray.config.address import address_problem
 from famus_ray.config.schema import Config, LossConfig
 
 __all__ = ["Contradiction", "contradictions"]
@@ -89,6 +90,8 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
 
 
 def _of_workers(config: Config) -> Iterator[Contradiction]:
+    if config.scale.address is not None and (problem := address_problem(config.scale.address)):
+        yield "scale.address", problem
     if config.scale.autoscaling and config.scale.address is None:
         yield (
             "scale.autoscaling",

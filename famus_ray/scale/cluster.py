@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from famus_ray.config.schema import Config, ScaleConfig
-from famus_ray.errors import UserError
+from famus_ray.scale.join import joined
+from famus_ray.scale.local_ray import local_ray
 
 __all__ = [
     "QUIET",
@@ -55,7 +56,7 @@ def cluster(scale: ScaleConfig) -> Iterator[None]:
     starts a local one that no other command joins.
 
     Raises:
-        UserError: no cluster answers at the address.
+        UserError: no cluster answers at the address, or there is no room for a local one.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -64,29 +65,12 @@ def cluster(scale: ScaleConfig) -> Iterator[None]:
 
     if ray.is_initialized():
         yield
-        return
-    try:
-        if scale.address is None:
-            ray.init(
-                address="local",
-                num_cpus=available_cpus(),
-                _node_ip_address="127.0.0.1",  # nothing listens beyond this machine
-                dashboard_host="127.0.0.1",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(
-                address=scale.address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except ConnectionError as error:
-        raise UserError(f"scale.address = {scale.address}: no Ray cluster answers there") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    elif scale.address is None:
+        with local_ray(available_cpus()):
+            yield
+    else:
+        with joined(scale.address):
+            yield
 
 
 @contextmanager

@@ -22,6 +22,8 @@ __all__ = ["Finding", "check_machine"]
 _GIB = 2**30
 _LEAST_MEMORY, _LEAST_DISK = 2.0, 2.0  # GiB; below that even small runs end badly
 
+_RAYS_OWN_TRY = "`python -c 'import ray; ray.init(address=\"local\")'` shows what Ray says of it"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -113,9 +115,7 @@ def _ray() -> Finding:
 
             resources = ray.cluster_resources()
     except Exception as error:  # noqa: BLE001 - whatever keeps Ray from starting
-        return Finding(
-            "unfit", f"Ray does not start: {first_line(error)}", "see /tmp/ray/session_latest/logs"
-        )
+        return Finding("unfit", f"Ray does not start: {first_line(error)}", _RAYS_OWN_TRY)
     held = ", ".join(f"{resources.get(name, 0):g} {name}s" for name in ("CPU", "GPU"))
     return Finding("ok", f"Ray starts, with {held}")
 

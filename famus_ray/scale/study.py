@@ -13,8 +13,10 @@ from famus_ray.loop import check
 from famus_ray.run_folder import RunFolder, config_text, new_path
 from famus_ray.scale.capacity import Capacity, check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
+from famus_ray.scale.join import check_address
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
+from famus_ray.scale.shares import check_shares
 from famus_ray.tables import TRIALS, write_table
 from famus_ray.trial_check import check_trials
 
@@ -40,7 +42,9 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     """
     config = space.base.config
     check_study(config)
+    check_address(config.scale)
     data = check(config)
+    check_shares(config, data)
     check_trials(space, data)
     with cluster(config.scale):
         check_fits(config.scale)
@@ -70,6 +74,7 @@ def resume_study(
     config = space.base.config
     check_study(config)
     RunFolder(path).check_same(config)
+    check_address(config.scale)
     if any(path.glob("trials/*")) and not (path / "ledger.jsonl").is_file():
         raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
     with holding(path / "ledger.jsonl"):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import platform
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-import ray.util
+import ray
 import torch
-import torch.distributed as dist
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from famus_ray.config.trial_config import trial_config
-from famus_ray.errors import Diverged
+from famus_ray.errors import Diverged, UserError
 from famus_ray.memory import keep_freed_memory
 from famus_ray.scale.cluster import on_devices
+from famus_ray.scale.meeting import join, meeting_point, was_left
 from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
 
@@ -36,24 +34,17 @@ class TrialProcess:
         self._base = base
         self._folder = Path(folder)
         self._cache = DatasetCache()
-        self._store: TCPStore | None = None
+        self._node = _node()
         keep_freed_memory()
 
     def meeting_point(self) -> tuple[str, int]:
         """Host and port at which this process and its peers find each other."""
-        host = ray.util.get_node_ip_address()
-        self._store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
-        return host, self._store.port
+        return meeting_point()
 
     def join(self, rank: int, workers: int, host: str, port: int) -> None:
-        """Meet the peers: gloo on CPUs, NCCL on GPUs."""
-        # Left alone, gloo listens where the host's name leads, which may be this node only.
-        for interface in _interfaces(ray.util.get_node_ip_address()):
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-            os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
+        """Meet the peers."""
         backend = "nccl" if self._base["scale"]["gpus_per_worker"] else "gloo"
-        store = self._store or TCPStore(host, port, is_master=False)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=workers)
+        join(rank, workers, host, port, backend)
 
     def begin(self, number: int, settings: Mapping[str, Any]) -> None:
         """The next steps are those of this trial."""
@@ -61,20 +52,24 @@ class TrialProcess:
         self._runs: SeededRuns | None = None
 
     def step(self) -> dict[str, Any]:
-        """The trial's `report` after one more epoch; when it is `done`, also how its `end` came."""
+        """The trial's `report` after one more epoch; when it is `done`, also how its `end` came,
+        and whether it was `left` by a peer that is gone."""
         try:
             if self._runs is None:
                 self._runs = self._start()
             report = self._runs.step()
         except Diverged as error:
             return {"done": True, "end": "pruned", "error": str(error)}
-        except Exception:  # noqa: BLE001 - whatever the training raises is this trial's alone
-            return {"done": True, "end": "failed", "error": traceback.format_exc()}
+        except UserError as error:
+            return {"done": True, "end": "failed", "error": str(error)}
+        except Exception as error:  # noqa: BLE001 - whatever the training raises is its alone
+            failed = {"done": True, "end": "failed", "error": traceback.format_exc()}
+            return {**failed, "left": True} if was_left(error) else failed
         done = report.epoch >= self._base["schedule"]["epochs"]
         return {
             "done": done,
             **({"end": "completed"} if done else {}),
-            "report": replace(report, node=ray.util.get_node_ip_address()),
+            "report": replace(report, node=self._node),
         }
 
     def _start(self) -> SeededRuns:
@@ -83,10 +78,6 @@ class TrialProcess:
         return SeededRuns(run, self._folder / "trials" / trial_id(self._number), self._cache)
 
 
-def _interfaces(address: str) -> list[str]:
-    """The network interfaces with this address: one, or none."""
-    return [
-        name
-        for name, found in psutil.net_if_addrs().items()
-        if address in (one.address for one in found)
-    ]
+def _node() -> str:
+    """This node's name: nodes of one machine differ in what follows the machine's."""
+    return f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"

@@ -47,12 +47,14 @@ class WorkerGroup:
         first, *_ = running = [worker.step.remote() for worker in self._workers]
         failed = None
         while running:
-            # One that fails leaves the others waiting, or was itself left by one that is lost.
+            # One that was left fails before Ray knows which peer is lost.
             done, running = ray.wait(running, timeout=_LOST_WITHIN if failed else None)
             if not done:
                 break
             result: dict[str, Any] = ray.get(done[0])
             failed = failed or (result if result.get("end") == "failed" else None)
+            if failed and not failed.get("left"):
+                break  # the others would wait for it
         if failed:
             self._stop()
         return failed or dict(ray.get(first))

@@ -14,6 +14,8 @@ from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.capacity import check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
+from famus_ray.scale.join import check_address
+from famus_ray.scale.shares import check_shares
 from famus_ray.tables import CURVES, read_table
 
 __all__ = ["train_on_workers"]
@@ -30,11 +32,14 @@ def train_on_workers(
     replaced, and the run goes on from its last checkpoint, `retries` times.
 
     Raises:
-        UserError: more workers than the cluster can hold, or data and settings that do not fit.
+        UserError: more workers than the cluster can hold, no cluster at the address, or data and
+            settings that do not fit.
         Diverged: a loss that is not finite.
+        Exception: what the training raised in a worker, with its traceback as a note.
     """
-    check(config)
     scale = config.scale
+    check_address(scale)
+    check_shares(config, check(config))
     with cluster(scale):
         check_fits(scale)
         with _following(path, on_epoch), ray_log(path / "ray.log"), ctrl_c():
@@ -42,8 +47,10 @@ def train_on_workers(
 
 
 def _fit(config: Config, path: Path, retries: int) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
+
+    from famus_ray.scale.ray_train import EndsAtMistakes, Meeting
 
     scale = config.scale
     per_worker = {"CPU": scale.cpus_per_worker}
@@ -52,6 +59,7 @@ def _fit(config: Config, path: Path, retries: int) -> None:
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"config": config.model_dump(), "path": str(path.absolute())},
+        torch_config=Meeting(),
         scaling_config=ScalingConfig(
             num_workers=scale.workers,
             use_gpu=scale.gpus_per_worker > 0,
@@ -61,9 +69,13 @@ def _fit(config: Config, path: Path, retries: int) -> None:
             name=f"attempt-{len(list((path / 'ray').glob('attempt-*'))) + 1}",
             storage_path=str((path / "ray").absolute()),
             failure_config=FailureConfig(max_failures=retries, controller_failure_limit=2),
+            callbacks=[EndsAtMistakes()],
         ),
     )
-    diverged = trainer.fit().return_value
+    try:
+        diverged = trainer.fit().return_value
+    except ControllerError as error:
+        raise error.controller_failure from None
     if diverged is not None:
         raise Diverged(diverged)
 

@@ -1,30 +1,25 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
+import ipaddress
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 import ray
 
 from famus_ray.scale import cluster
+from famus_ray.scale.local_ray import local_ray
 
 
 @pytest.fixture(scope="session")
 def ray_instance() -> Iterator[None]:
-    """One Ray of two CPUs for all tests, in a temporary directory of its own."""
+    """One Ray of two CPUs for all tests, started as the commands start theirs."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster.QUIET.items():
             patch.setenv(name, value)
-        folder = tempfile.mkdtemp(prefix="fr", dir="/tmp")  # socket paths must stay short
-        ray.init(
-            address="local", num_cpus=2, _temp_dir=folder, dashboard_host="127.0.0.1",
-            log_to_driver=False,
-        )  # fmt: skip
-        yield
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        with local_ray(cpus=2):
+            yield
 
 
 @pytest.fixture
@@ -36,3 +31,25 @@ def nothing_left(ray_instance: None) -> Iterator[None]:
         time.sleep(0.2)
     assert ray.available_resources().get("CPU") == 2
     assert {g["state"] for g in ray.util.placement_group_table().values()} <= {"REMOVED"}
+
+
+@pytest.fixture
+def reachable() -> Callable[[psutil.Process], list[str]]:
+    """The sockets of a process and all of its children that other machines could reach."""
+
+    def of(process: psutil.Process) -> list[str]:
+        found = []
+        for one in (process, *process.children(recursive=True)):
+            try:
+                name, sockets = one.name(), one.net_connections("inet")
+            except psutil.NoSuchProcess:
+                continue
+            waiting = [s for s in sockets if s.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)]
+            found += [f"{name} at {s.laddr}" for s in waiting if not is_loopback(s.laddr.ip)]
+        return found
+
+    def is_loopback(text: str) -> bool:
+        address = ipaddress.ip_address(text)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+    return of
