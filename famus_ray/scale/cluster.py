@@ -13,6 +13,7 @@ from pathlib import Path
 
 from famus_ray.config.schema import Config, ScaleConfig
 from famus_ray.errors import UserError
+from famus_ray.signals import ask_to_end, heed_again
 
 __all__ = [
     "QUIET",
@@ -83,6 +84,7 @@ def cluster(scale: ScaleConfig) -> Iterator[None]:
             )
     except ConnectionError as error:
         raise UserError(f"scale.address = {scale.address}: no Ray cluster answers there") from error
+    heed_again()  # Ray's start takes SIGTERM, and prints a stack where it comes
     try:
         yield
     finally:
@@ -100,6 +102,7 @@ def ctrl_c() -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
+        ask_to_end()
         raise KeyboardInterrupt from error
     finally:
         if is_main:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from famus_ray.config.schema import Config
-from famus_ray.errors import Diverged
+from famus_ray.errors import Diverged, UserError
+from famus_ray.files import NotWritten
 from famus_ray.loop import EpochReport, check, epochs
 from famus_ray.memory import keep_freed_memory
 from famus_ray.run_folder import RunFolder
@@ -33,7 +34,10 @@ def train_on_workers(
         UserError: more workers than the cluster can hold, or data and settings that do not fit.
         Diverged: a loss that is not finite.
     """
-    check(config)
+    data = check(config)
+    folder = RunFolder(path)
+    if folder.last.is_file():
+        folder.check_data(data)
     scale = config.scale
     with cluster(scale):
         check_fits(scale)
@@ -42,7 +46,7 @@ def train_on_workers(
 
 
 def _fit(config: Config, path: Path, retries: int) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     scale = config.scale
@@ -63,9 +67,20 @@ def _fit(config: Config, path: Path, retries: int) -> None:
             failure_config=FailureConfig(max_failures=retries, controller_failure_limit=2),
         ),
     )
-    diverged = trainer.fit().return_value
+    try:
+        diverged = trainer.fit().return_value
+    except TrainingFailedError as error:
+        raise _cause(error) from error
     if diverged is not None:
         raise Diverged(diverged)
+
+
+def _cause(error: Exception) -> Exception:
+    """What a worker failed of where that is clear to a person: a file that cannot be written, data
+    that do not fit; else Ray's own error."""
+    failed = getattr(error, "worker_failures", {}).values()
+    causes = [getattr(failure, "_base_exc", failure) for failure in failed]
+    return next((c for c in causes if isinstance(c, NotWritten | UserError)), error)
 
 
 def _worker(settings: dict[str, Any]) -> str | None:
