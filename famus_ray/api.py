@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from famus_ray.claim import claimed
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.loop import EpochReport, OnStep, check, epochs
@@ -22,7 +23,8 @@ from famus_ray.reading.folders import (
     load_curves,
     summarise,
 )
-from famus_ray.run_folder import RunFolder, new_run_path
+from famus_ray.run_folder import RunFolder
+from famus_ray.run_path import claimed_new, claimed_run
 
 __all__ = [
     "RunResult",
@@ -91,12 +93,15 @@ def train(
 
     Raises:
         UserError: every problem of the settings at once, data that are missing, a name that is
-            taken, or a run to resume that is not there or was begun with other settings.
+            taken or in use, or a run to resume that is not there or was begun with other settings
+            or data.
         Diverged: a loss that is not finite; the last good checkpoint is kept.
     """
     config = resolve(preset, overrides, sections).config
-    path = new_run_path(config, resume=resume)
-    with EpochProgress(path.name, config.schedule.epochs, _console(quiet)) as shown:
+    with (
+        claimed_run(config, resume=resume) as path,
+        EpochProgress(path.name, config.schedule.epochs, _console(quiet)) as shown,
+    ):
         return run_config(
             config, path, resume=resume, on_epoch=shown.on_epoch, on_step=shown.on_step
         )
@@ -111,7 +116,7 @@ def run_config(
     on_step: OnStep = lambda epoch, step, steps: None,
 ) -> RunResult:
     """Train `config` in the folder `path`: here, or in Ray Train where the config asks for
-    several workers or names a cluster.
+    several workers or names a cluster. Whoever calls it has claimed the folder.
 
     Raises:
         UserError: settings or data that do not fit, another run than the one to resume, or one
@@ -157,12 +162,13 @@ def resume_run(
         overrides: settings that change no number, such as run.threads.
 
     Raises:
-        UserError: no run there, or other settings.
+        UserError: no run there, other settings or data, or another process is running it.
         Diverged: a loss that is not finite.
     """
     load_config(path)  # the UserError of a folder that is no run
     config = resolve(path / "config.yaml", overrides).config
-    return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
+    with claimed(path):
+        return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
 
 
 def resume(folder: str | Path, *overrides: str, quiet: bool = False) -> RunResult | StudyResult:
@@ -228,14 +234,16 @@ def tune(
             trial that needs more than the cluster has, or no trial that came to a value.
     """
     from famus_ray.config.space import load_space
-    from famus_ray.scale.study import new_study_path, run_study
+    from famus_ray.scale.study import run_study
     from famus_ray.study_progress import StudyProgress
 
     more = () if trials is None else (f"study.trials={trials}",)
     loaded = load_space(str(space), (*overrides, *more))
-    path = new_study_path(loaded)
-    progress = StudyProgress(loaded.base.config, loaded.planned_runs(), console=_console(quiet))
-    with progress:
+    config = loaded.base.config
+    with (
+        claimed_new(config, f"study-{loaded.name}") as path,
+        StudyProgress(config, loaded.planned_runs(), console=_console(quiet)) as progress,
+    ):
         run_study(loaded, path, progress.on_trial)
     return _study_result(path)
 

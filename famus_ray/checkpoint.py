@@ -5,6 +5,7 @@ The generators are not in it: what an epoch draws follows from its number (`rand
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,16 @@ _VERSION = 1
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state`, of tensors and plain values, to `path`."""
+    """Write `state`, of tensors and plain values, to `path`, whole or not at all.
+
+    Raises:
+        NotWritten: a full disk, or whatever else the system says.
+    """
+    # In memory first: torch's own writer ends on a full disk in an error that names no file.
+    file = io.BytesIO()
+    torch.save({"version": _VERSION, **state}, file)
     with replaced(path) as temporary:
-        torch.save({"version": _VERSION, **state}, temporary)
+        temporary.write_bytes(file.getbuffer())
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from famus_ray.progress import EpochProgress
 from famus_ray.reading.report import write_report
 from famus_ray.reading.retrained import comparison, load_retrained
 from famus_ray.reading.trials import BestTrial, best_trial, why_no_best
+from famus_ray.run_path import claimed_new
 from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.scale.many import train_many
-from famus_ray.scale.study import new_study_path, run_study
+from famus_ray.scale.study import run_study
 from famus_ray.scale.workers import train_on_workers
 from famus_ray.study_progress import StudyProgress
 
@@ -59,12 +60,16 @@ def run_demo(
     """Tune FaMUS on noisy digits, retrain the best trial beside its rivals, write the report."""
     began = time.monotonic()
     space = load_space("famus", _overrides(root, noise_rate))
-    path = new_study_path(space)
-    with cluster(ScaleConfig()):
+    with claimed_new(space.base.config, f"study-{space.name}") as path:
         say(
             f"1/3  Tuning FaMUS on handwritten digits, {noise_rate:.0%} of the labels redrawn "
             f"({TRIALS} trials)"
         )
+        return _run_all(space, path, say, began)
+
+
+def _run_all(space: Space, path: Path, say: Callable[[str], None], began: float) -> DemoResult:
+    with cluster(ScaleConfig()):
         best = _tune(space, path)
         settings = " ".join(f"{k}={_short(v)}" for k, v in best.settings.items())
         say(f"     best: trial {best.number}, validation {best.value:.2%}: {settings}")

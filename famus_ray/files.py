@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replaced", "write_json", "write_text"]
+__all__ = ["NotWritten", "replaced", "write_json", "write_text"]
+
+
+class NotWritten(OSError):
+    """A file that could not be written: a full disk, a quota, a limit, a missing permission.
+
+    `errno` says which, `filename` is the file; the old file is still there.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.filename}: cannot be written ({self.strerror})"
 
 
 @contextmanager
@@ -17,16 +27,22 @@ def replaced(path: Path) -> Iterator[Path]:
     """A temporary path to write to; on leaving it takes the place of `path`, at once.
 
     After an exception `path` is what it was.
+
+    Raises:
+        NotWritten: the disk is full, or whatever else the system says.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise NotWritten(error.errno, error.strerror or str(error), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

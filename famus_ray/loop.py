@@ -89,20 +89,24 @@ def epochs(
         on_step: called after each step with epoch, step and steps of the epoch, from 1.
 
     Raises:
-        UserError: data, model or settings that do not fit, or a checkpoint that is gone.
+        UserError: data, model or settings that do not fit or have changed, or a checkpoint that is
+            gone.
         Diverged: a loss that is not finite; the last checkpoint is kept.
     """
     device = pick_device(config)
     data = (data or check(config)).to(device)
     state = TrainState(start(config, data, device))
+    last = config.schedule.epochs
     if folder.last.is_file():
         folder.check_same(config)
+        folder.check_data(data)
         state.load_state_dict(load_checkpoint(folder.last, device))
         state.curves = folder.read_curves(up_to_epoch=state.epoch)
-        state.samples = folder.read_samples(up_to_epoch=state.epoch)
+        # The division after an epoch is the next one's work, which this checkpoint knows not of.
+        divided = state.epoch if state.epoch == last else state.epoch - 1
+        state.samples = folder.read_samples(up_to_epoch=divided)
     elif rank() == 0:
         folder.begin(config, data)
-    last = config.schedule.epochs
     with Trackers(config, folder.path) as trackers:
         while state.epoch < last:
             try:
@@ -195,7 +199,7 @@ def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
 
 
 def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[str, float]) -> None:
-    """Curves first: a checkpoint never knows of an epoch that the curves do not."""
+    """`last.pt` comes last: only with it the epoch is done, whatever the run is cut by."""
     chosen = metrics[f"{config.run.select}/top1"]
     improved = chosen >= state.best  # of equals the latest: its learning rate was lower
     state.best = max(chosen, state.best)
@@ -210,6 +214,6 @@ def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[st
     if last_epoch or others_go_on or state.epoch % config.run.checkpoint_every == 0:
         if state.samples is not None:
             folder.write_samples(state.samples)
+        if others_go_on and not last_epoch:
+            folder.keep(state.epoch, state.state_dict())
         save_checkpoint(folder.last, state.state_dict())
-    if others_go_on and not last_epoch:
-        folder.keep(state.epoch)

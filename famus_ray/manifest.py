@@ -15,6 +15,7 @@ import torch
 
 from famus_ray.config.schema import Config
 from famus_ray.data.catalog import Dataset
+from famus_ray.data.record import record
 
 __all__ = ["manifest"]
 
@@ -31,9 +32,6 @@ def manifest(config: Config, data: Dataset) -> dict[str, Any]:
         "scikit-learn",
         "numpy",
     )
-    known = data.train.true_labels >= 0
-    wrong = (data.train.labels != data.train.true_labels) & known
-    corrupted = (wrong.sum() / known.sum()).item() if known.any() else None
     cuda = torch.cuda.is_available()
     return {
         "schema_version": 1,
@@ -53,15 +51,7 @@ def manifest(config: Config, data: Dataset) -> dict[str, Any]:
             else [],
         },
         "workers": config.scale.workers,
-        "data": {
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "train": len(data.train),
-            "meta": len(data.meta),
-            "validation": len(data.validation),
-            "test": len(data.test),
-            "labels_changed": None if corrupted is None else round(corrupted, 4),
-        },
+        "data": record(data),
     }
 
 

@@ -7,6 +7,9 @@
     samples.parquet   each training example at each division, and at the end
     checkpoints/      last.pt to go on from, best.pt with the selected weights
 
+`last.pt` is the last file of an epoch: until it is there the epoch is to be trained again, and what
+the other files hold of it counts for nothing.
+
 Nothing else is needed to read a run, and the folder can be moved.
 """
 
@@ -14,25 +17,25 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from famus_ray.checkpoint import save_checkpoint
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset
+from famus_ray.data.record import changes, labels_of
 from famus_ray.errors import UserError
-from famus_ray.files import write_json, write_text
+from famus_ray.files import replaced, write_json, write_text
 from famus_ray.manifest import manifest
+from famus_ray.reading.folders import load_manifest
 from famus_ray.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 
-__all__ = ["RunFolder", "config_text", "new_path", "new_run_path"]
-
-_RAYS_OWN = {"ray", "ray.log"}  # all that is left of a run that ended before it began
+__all__ = ["RunFolder", "config_text"]
 
 # Settings under which a run may be resumed although they differ: none changes what is computed.
 _FREE_ON_RESUME = {
@@ -61,19 +64,7 @@ class RunFolder:
         self.curves.unlink(missing_ok=True)  # what there is of them comes again
         write_text(self.path / "config.yaml", config_text(config))
         write_json(self.path / "manifest.json", manifest(config, data))
-        splits = {"train": data.train, "meta": data.meta, "validation": data.validation}
-        frames = [
-            pd.DataFrame(
-                {
-                    "id": split.ids.cpu().numpy(),
-                    "split": name,
-                    "label": split.labels.cpu().numpy(),
-                    "true_label": split.true_labels.cpu().numpy(),
-                }
-            )
-            for name, split in splits.items()
-        ]
-        write_table(self.path / "labels.parquet", LABELS, pd.concat(frames, ignore_index=True))
+        write_table(self.path / "labels.parquet", LABELS, labels_of(data))
 
     def check_same(self, config: Config) -> None:
         """Raise a UserError unless `config` is the one that this run was begun with."""
@@ -89,6 +80,19 @@ class RunFolder:
         ]
         if differing:
             raise UserError(f"{path}: not the same run: {'; '.join(differing)}")
+
+    def check_data(self, data: Dataset) -> None:
+        """Raise a UserError unless `data` is what this run was begun with, as far as the folder
+        knows: images, labels, classes and split."""
+        labels = self.path / "labels.parquet"
+        known = read_table(labels, LABELS) if labels.is_file() else None
+        found = changes(load_manifest(self.path)["data"], known, data)
+        if found:
+            raise UserError(
+                f"{self.path}: the data have changed since this run began: {'; '.join(found)}. It "
+                "would train on what it was to be judged by; put the data back as they were, or "
+                "train anew under another name"
+            )
 
     def is_finished(self, epochs: int) -> bool:
         """Whether nothing is left of a run of so many epochs: its last file, the division after
@@ -117,11 +121,11 @@ class RunFolder:
         """The folder of the checkpoints kept from this epoch, for other runs to go on from."""
         return self.path / "checkpoints" / f"epoch-{epoch:04d}"
 
-    def keep(self, epoch: int) -> None:
-        """Keep the checkpoints as they are at this epoch."""
-        self.kept(epoch).mkdir(exist_ok=True)
-        for file in (self.last, self.best):
-            shutil.copyfile(file, self.kept(epoch) / file.name)
+    def keep(self, epoch: int, state: Mapping[str, Any]) -> None:
+        """Keep the checkpoint `state` of this epoch, and the selected weights as they are."""
+        save_checkpoint(self.kept(epoch) / self.last.name, state)
+        with replaced(self.kept(epoch) / self.best.name) as temporary:
+            temporary.write_bytes(self.best.read_bytes())
 
     def write_curves(self, rows: Sequence[tuple[int, str, float]]) -> None:
         """Replace the curves by `rows` of epoch, metric and value."""
@@ -144,57 +148,6 @@ class RunFolder:
         frame = read_table(self.samples, SAMPLES)
         kept = frame[frame["epoch"] <= up_to_epoch]
         return kept.reset_index(drop=True) if len(kept) else None
-
-
-def new_run_path(config: Config, *, resume: bool = False) -> Path:
-    """The folder for a run, not made yet.
-
-    Raises:
-        UserError: a named run that is there already, unless it is to be resumed.
-    """
-    if not resume:
-        return new_path(config, f"{config.data.name}-{config.method.name}")
-    if config.run.name is None:
-        raise UserError(f"--resume: say which run of {_runs_root(config)}/ with --name (run.name)")
-    return _named_path(config, config.run.name)
-
-
-def new_path(config: Config, stem: str) -> Path:
-    """The folder for a run or study, not made yet: run.name, or `stem`, numbered from the second.
-
-    Raises:
-        UserError: a named one that is there already.
-    """
-    if config.run.name is None:
-        root = _runs_root(config)
-        candidates = [stem, *(f"{stem}-{i}" for i in range(2, 10_000))]
-        return next(root / name for name in candidates if not (root / name).exists())
-    path = _named_path(config, config.run.name)
-    if path.exists() and {p.name for p in path.iterdir()} - _RAYS_OWN:
-        raise UserError(
-            f"{path}: there already; `famus-ray resume {path}` goes on with it; or choose another "
-            "name with --name"
-        )
-    return path
-
-
-def _named_path(config: Config, name: str) -> Path:
-    root = _runs_root(config)
-    if ".." in Path(name).parts:
-        raise UserError(f"run.name = {name}: must not leave {root}/")
-    return root / name
-
-
-def _runs_root(config: Config) -> Path:
-    """The folder that holds the runs, made or not.
-
-    Raises:
-        UserError: it, or a folder above it, is a file.
-    """
-    root = Path(config.run.root).expanduser()
-    if any(path.exists() and not path.is_dir() for path in (root, *root.parents)):
-        raise UserError(f"run.root = {root}: is a file, not a folder")
-    return root
 
 
 def config_text(config: Config, sources: dict[str, str] | None = None) -> str:

@@ -66,6 +66,29 @@ def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
     assert_same_run(tmp_path / "cut", uninterrupted)
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_a_run_calmly_and_a_second_one_changes_nothing(tmp_path: Path, how):
+    more = (*SMALL, "schedule.epochs=100000", "method=ce", f"run.root={tmp_path}")
+    command = [str(COMMAND), "train", "digits", *more, "--name", "my run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while (
+        process.poll() is None and not (tmp_path / "my run" / "checkpoints" / "last.pt").is_file()
+    ):
+        time.sleep(0.01)
+    process.send_signal(how)
+    time.sleep(0.1)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    first, *epochs, empty, last = errors.splitlines()
+    assert first == f"training ce on digits for 100000 epochs in {tmp_path / 'my run'}"
+    assert all(line.startswith("my run ") for line in epochs)
+    assert empty == ""
+    assert last == f"interrupted; go on with: famus-ray resume '{tmp_path / 'my run'}'"
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob(".lock"))
+
+
 def reached(run: Path, epoch: int) -> bool:
     if not (run / "checkpoints" / "last.pt").is_file():
         return False

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli import check, labels, read, run, study
+from famus_ray.cli import check, labels, read, run, runs, study
 from famus_ray.cli.bench import bench_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
 from famus_ray.cli.spaces import spaces_app
 from famus_ray.errors import Diverged, UserError
+from famus_ray.files import NotWritten
 
 __all__ = ["main"]
 
@@ -29,6 +30,7 @@ for command in (
     study.resume,
     study.extend,
     study.trials,
+    runs.runs,
     read.report,
     labels.labels,
     check.check,
@@ -41,15 +43,30 @@ app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:
-    """Entry point: exit code 0 when the work is done, 2 for a user's mistake, 1 for a failure."""
+    """Entry point: exit code 0 when the work is done, 2 for a user's mistake, 1 for a failure or
+    an interruption."""
+    from famus_ray.cli.output import interruptible
+
     try:
-        app()
+        _check_arguments()
+        with interruptible():
+            app()
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(2)
-    except (Diverged, OSError) as error:  # a full disk, a missing permission
+    except (Diverged, NotWritten) as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:  # a full disk, a missing permission
+        told = f"{error.filename}: {error.strerror}" if error.filename else error
+        print(f"famus-ray: {told}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _check_arguments() -> None:
+    for argument in sys.argv[1:]:
+        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in argument):
+            raise UserError(f"{argument!a}: is not text in UTF-8")
 
 
 def _print_version(wanted: bool) -> None:

@@ -49,7 +49,10 @@ def data_make(
     if as_json:
         print(json.dumps({"name": name, "path": str(root)}))
     else:
-        print(f"{root}\nnext: famus-ray data check {root}; train with data.root={root}")
+        from famus_ray.cli.output import quoted
+
+        there = quoted(f"data.root={root}")
+        print(f"{root}\nnext: famus-ray data check {quoted(root)}; train with {there}")
 
 
 @data_app.command("check")

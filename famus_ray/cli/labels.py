@@ -60,13 +60,13 @@ def labels(
     elif as_json:
         print(ranked.head(top or len(ranked)).to_json(orient="records"))
     else:
-        from famus_ray.cli.output import print_frame
+        from famus_ray.cli.output import print_frame, quoted
 
         print_frame(ranked.head(top or 20).round({"label_score": 4}))
         issues = int(ranked["is_label_issue"].sum())
         print(
             f"{issues} of {len(ranked)} labels are more probably wrong than right\n"
-            f"next: famus-ray labels {name} --to labels.html"
+            f"next: famus-ray labels {quoted(name)} --to labels.html"
         )
 
 

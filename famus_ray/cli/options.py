@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from famus_ray.errors import UserError
 
-__all__ = ["AsJson", "DryRun", "Name", "Overrides", "check_target", "group"]
+__all__ = ["AsJson", "DryRun", "Name", "Overrides", "check_target", "check_writable", "group"]
 
 Overrides = Annotated[
     list[str] | None,
@@ -32,6 +33,13 @@ def check_target(to: Path, *endings: str) -> None:
         raise UserError(f"{to}: is a folder")
     if not to.parent.is_dir():
         raise UserError(f"{to}: there is no folder {to.parent}; make it first")
+    check_writable(to.parent, to)
+
+
+def check_writable(folder: Path, file: Path) -> None:
+    """Raise the UserError of a folder that takes no new file, such as a read-only one."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{file}: the folder {folder} cannot be written to; choose another")
 
 
 def group(description: str) -> typer.Typer:

@@ -6,12 +6,14 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from famus_ray.signals import heeding, was_asked_to_end
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,7 @@ __all__ = [
     "print_finding",
     "print_frame",
     "print_table",
+    "quoted",
     "say",
     "show_demo",
     "show_run",
@@ -44,21 +47,49 @@ def print_finding(level: str, what: str, mend: str) -> None:
 
 
 @contextmanager
-def interruptible(what_next: str | Path) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to go on, and exit code 1.
+def interruptible(what_next: str | Path = "") -> Iterator[None]:
+    """Turn Ctrl-C, SIGTERM and SIGHUP into one line that says how to go on, and exit code 1.
+
+    A second signal soon after the first changes nothing; one some seconds later ends all at once.
 
     Args:
         what_next: how, or the folder of the run or study that can be resumed.
     """
+
+    def told() -> None:
+        with suppress(OSError):  # the terminal may be gone
+            say(f"\ninterrupted{_how_to_go_on(what_next)}")
+
     try:
-        yield
-    except KeyboardInterrupt:
-        if isinstance(what_next, Path) and not (what_next / "config.yaml").is_file():
-            what_next = "nothing was begun yet"
-        elif isinstance(what_next, Path):
-            what_next = f"go on with: famus-ray resume {shlex.quote(str(what_next))}"
-        say(f"\ninterrupted; {what_next}")
-        sys.exit(1)
+        with heeding(told):
+            yield
+    except BaseException as error:
+        # What fails once a signal came fails because of it: Ray's processes got it as well.
+        is_told = isinstance(error, _Interrupted)
+        if is_told or not (was_asked_to_end() or isinstance(error, KeyboardInterrupt)):
+            raise
+        told()
+        raise _Interrupted from error
+
+
+class _Interrupted(SystemExit):
+    """The end of a command that was interrupted and has said so; exit code 1."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+def _how_to_go_on(what_next: str | Path) -> str:
+    if isinstance(what_next, str):
+        return f"; {what_next}" if what_next else ""
+    if not (what_next / "config.yaml").is_file():
+        return "; nothing was begun yet"
+    return f"; go on with: famus-ray resume {quoted(what_next)}"
+
+
+def quoted(path: str | Path) -> str:
+    """The path as a shell takes it, for commands that a person may copy."""
+    return shlex.quote(str(path))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:
@@ -74,7 +105,8 @@ def show_run(result: RunResult, as_json: bool) -> None:
         f"test accuracy: {s.best:.2%} at epoch {s.best_epoch} (best {s.selected_on}), "
         f"{s.last10:.2%} mean of the last {last}"
     )
-    print(f"{result.path}\nnext: famus-ray report {result.path}; famus-ray labels {result.path}")
+    name = quoted(result.path)
+    print(f"{result.path}\nnext: famus-ray report {name}; famus-ray labels {name}")
 
 
 def show_study(path: Path, as_json: bool) -> None:
@@ -99,7 +131,7 @@ def show_study(path: Path, as_json: bool) -> None:
             print(f"best: trial {best.number}, {best.headline}\n  {settings}")
         if front is not None:
             print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
-        print(f"{path}\nnext: famus-ray trials {path}; famus-ray report {path}")
+        print(f"{path}\nnext: famus-ray trials {quoted(path)}; famus-ray report {quoted(path)}")
     if best is None:
         say(f"famus-ray: {why_no_best(path)}")
         sys.exit(1)
@@ -168,7 +200,7 @@ def show_demo(result: DemoResult, as_json: bool) -> None:
     print(f"\nstudy   {result.study}\nmodel   {result.model}\nreport  {result.report}")
     print(
         f"\ndone in {result.seconds:.0f} s; next:\n"
-        f"  famus-ray trials {result.study}\n"
+        f"  famus-ray trials {quoted(result.study)}\n"
         f"  famus-ray tune famus noise.rate=0.6 --trials 20\n"
         f"  famus-ray train digits method=mwnet --dry-run"
     )

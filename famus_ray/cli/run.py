@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from famus_ray.cli.options import AsJson, DryRun, Overrides
+
+if TYPE_CHECKING:
+    from famus_ray.config.schema import Config
 
 __all__ = ["demo", "train"]
 
@@ -18,10 +21,14 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Tune, compare and report on noisy handwritten digits: the whole job in minutes, offline."""
-    from famus_ray.cli.output import say, show_demo
-    from famus_ray.demo import run_demo
+    from famus_ray.cli.output import interruptible, say, show_demo
 
-    show_demo(run_demo(root, noise, say), as_json)
+    with interruptible("a new demo begins from the start"):
+        say(f"the demo, a study and what follows it, in {root}/: loading")
+        from famus_ray.demo import run_demo
+
+        result = run_demo(root, noise, say)
+    show_demo(result, as_json)
 
 
 def train(
@@ -43,25 +50,29 @@ def train(
     more += [] if workers is None else [f"scale.workers={workers}"]
     more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
     resolved = resolve(preset, more)
-    from famus_ray.run_folder import new_run_path
+    from famus_ray.run_path import claimed_run, new_run_path
 
-    path = new_run_path(resolved.config, resume=resume)
     if dry_run:
+        new_run_path(resolved.config, resume=resume)
         from famus_ray.cli.dry_run import show_config
 
         show_config(resolved, as_json)
         return
-    from famus_ray.api import run_config
-    from famus_ray.cli.output import interruptible, show_run
-    from famus_ray.progress import EpochProgress
+    from famus_ray.cli.output import interruptible, say, show_run
 
-    progress = EpochProgress(path.name, resolved.config.schedule.epochs)
-    with interruptible(path), progress:
-        result = run_config(
-            resolved.config,
-            path,
-            resume=resume,
-            on_epoch=progress.on_epoch,
-            on_step=progress.on_step,
-        )
+    config = resolved.config
+    with claimed_run(config, resume=resume) as path, interruptible(path):
+        say(f"{'going on with' if resume else 'training'} {_what(config)} in {path}")
+        from famus_ray.api import run_config
+        from famus_ray.progress import EpochProgress
+
+        with EpochProgress(path.name, config.schedule.epochs) as shown:
+            result = run_config(
+                config, path, resume=resume, on_epoch=shown.on_epoch, on_step=shown.on_step
+            )
     show_run(result, as_json)
+
+
+def _what(config: Config) -> str:
+    epochs = "1 epoch" if config.schedule.epochs == 1 else f"{config.schedule.epochs} epochs"
+    return f"{config.method.name} on {config.data.name} for {epochs}"

@@ -34,20 +34,24 @@ def tune(
     more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
     loaded = load_space(space, tuple(more))
     check_study(loaded.base.config)
-    from famus_ray.scale.study import new_study_path, run_study
+    from famus_ray.run_path import claimed_new, new_path
 
-    path = new_study_path(loaded)
+    stem = f"study-{loaded.name}"
     if dry_run:
+        new_path(loaded.base.config, stem)
         from famus_ray.cli.dry_run import show_space
 
         show_space(loaded, as_json)
         return
-    from famus_ray.cli.output import interruptible, show_study
-    from famus_ray.study_progress import StudyProgress
+    from famus_ray.cli.output import interruptible, say, show_study
 
-    progress = StudyProgress(loaded.base.config, loaded.planned_runs())
-    with interruptible(path), progress:
-        run_study(loaded, path, progress.on_trial)
+    with claimed_new(loaded.base.config, stem) as path, interruptible(path):
+        say(f"searching {loaded.name} with {loaded.planned_trials()} trials in {path}")
+        from famus_ray.scale.study import run_study
+        from famus_ray.study_progress import StudyProgress
+
+        with StudyProgress(loaded.base.config, loaded.planned_runs()) as progress:
+            run_study(loaded, path, progress.on_trial)
     show_study(path, as_json)
 
 
@@ -57,21 +61,24 @@ def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> 
     from famus_ray.reading.folders import find_folder, is_study, load_config
 
     path, more = find_folder(name), tuple(overrides or ())
-    again = interruptible(path)
     if not is_study(path):
-        from famus_ray.api import resume_run
-        from famus_ray.progress import EpochProgress
+        epochs = load_config(path)["schedule"]["epochs"]
+        with interruptible(path):
+            say(f"going on with the run in {path}")
+            from famus_ray.api import resume_run
+            from famus_ray.progress import EpochProgress
 
-        progress = EpochProgress(path.name, load_config(path)["schedule"]["epochs"])
-        with again, progress:
-            result = resume_run(path, *more, on_epoch=progress.on_epoch, on_step=progress.on_step)
+            with EpochProgress(path.name, epochs) as run:
+                result = resume_run(path, *more, on_epoch=run.on_epoch, on_step=run.on_step)
         show_run(result, as_json)
         return
-    from famus_ray.scale.study import resume_study
-    from famus_ray.study_progress import progress_of
+    with interruptible(path):
+        say(f"going on with the study in {path}")
+        from famus_ray.scale.study import resume_study
+        from famus_ray.study_progress import progress_of
 
-    with again, progress_of(path, more) as bar:
-        left = resume_study(path, more, bar.on_trial)
+        with progress_of(path, more) as bar:
+            left = resume_study(path, more, bar.on_trial)
     if not left:
         say("nothing was left to do: all trials have ended")
     show_study(path, as_json)
@@ -83,14 +90,17 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Add trials to a study; its searcher knows all that came before."""
-    from famus_ray.cli.output import interruptible, show_study
+    from famus_ray.cli.output import interruptible, say, show_study
     from famus_ray.reading.folders import find_folder
-    from famus_ray.scale.study import extend_study
-    from famus_ray.study_progress import progress_of
 
     path = find_folder(name)
-    with interruptible(path), progress_of(path, more_trials=trials) as bar:
-        extend_study(path, trials, bar.on_trial)
+    with interruptible(path):
+        say(f"adding {trials} trials to the study in {path}")
+        from famus_ray.scale.study import extend_study
+        from famus_ray.study_progress import progress_of
+
+        with progress_of(path, more_trials=trials) as bar:
+            extend_study(path, trials, bar.on_trial)
     show_study(path, as_json)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from famus_ray.config.schema import DataConfig, NoiseConfig
 from famus_ray.data.augment import normalise
 from famus_ray.data.image_files import ImageFiles
-from famus_ray.data.images import UNKNOWN, Images, Paths
+from famus_ray.data.images import UNKNOWN, Images, Paths, Source
 from famus_ray.data.label_files import read_label_file
 from famus_ray.data.long_tail import long_tail
 from famus_ray.data.noise import corrupt
@@ -67,6 +67,7 @@ class Dataset:
         std: channel standard deviations on that scale.
         fingerprint: SHA-256 of pixels (or their files' names), labels and split, hexadecimal.
         more_tests: further test sets by name, such as `imagenet` of WebVision.
+        files: the image files that it was read from, by the data set's own splits.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Dataset:
     std: tuple[float, ...]
     fingerprint: str
     more_tests: Mapping[str, Split] = field(default_factory=dict)
+    files: Mapping[str, Paths] = field(default_factory=dict)
 
     @property
     def channels(self) -> int:
@@ -128,7 +130,17 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
         std=train.std,
         fingerprint=_fingerprint(train.pixels, noisy, validation, meta, source.test.pixels),
         more_tests={name: _clean(images, data) for name, images in source.more_tests.items()},
+        files=_files(source),
     )
+
+
+def _files(source: Source) -> dict[str, Paths]:
+    parts = {
+        "train": source.train, "validation": source.validation, "meta": source.meta,
+        "test": source.test, **source.more_tests,
+    }  # fmt: skip
+    pixels = {name: images.pixels for name, images in parts.items() if images is not None}
+    return {name: files for name, files in pixels.items() if isinstance(files, Paths)}
 
 
 def _split(

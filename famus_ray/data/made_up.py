@@ -7,7 +7,9 @@ noisy sets are wrong.
 # Shapes: N examples, C classes, S pixels a side.
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from famus_ray.data.clothing1m import CLOTHING_CLASSES
 from famus_ray.data.cnwl import CNWL_CLASSES, CNWL_LEVELS
 from famus_ray.data.webvision import MINI_CLASSES, WEBVISION_CLASSES
 from famus_ray.errors import UserError
+from famus_ray.files import NotWritten
 
 __all__ = ["MAKERS", "make"]
 
@@ -37,13 +40,21 @@ def make(name: str, root: Path, images: int = 200, size: int = 32, seed: int = 0
 
     Raises:
         UserError: an unknown name, or something in the folder already.
+        NotWritten: a full disk, say; then nothing is left there.
     """
     if name not in MAKERS:
         raise UserError(f"{name}: no such data set; there are {', '.join(MAKERS)}")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: there already, and not empty; choose another folder")
-    root.mkdir(parents=True, exist_ok=True)
-    MAKERS[name](_Painter(root, size, seed), images)
+    whole = root.with_name(f".{root.name}.{os.getpid()}.tmp")  # all of it, or nothing
+    try:
+        whole.mkdir(parents=True)
+        MAKERS[name](_Painter(whole, size, seed), images)
+        whole.replace(root)
+    except OSError as error:
+        raise NotWritten(error.errno, error.strerror or str(error), str(root)) from error
+    finally:
+        shutil.rmtree(whole, ignore_errors=True)
 
 
 class _Painter:

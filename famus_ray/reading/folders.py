@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,8 @@ def load_samples(run: str | Path) -> pd.DataFrame:
     if not (path / "samples.parquet").is_file():
         load_config(path)  # the UserError of a folder that is no run
         raise UserError(
-            f"{path}: has not judged its labels yet; `famus-ray resume {path}` finishes the run"
+            f"{path}: has not judged its labels yet; `famus-ray resume "
+            f"{shlex.quote(str(path))}` finishes the run"
         )
     frame = read_table(path / "samples.parquet", SAMPLES)
     if "network" not in frame:

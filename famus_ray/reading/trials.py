@@ -112,7 +112,8 @@ def why_no_best(study: str | Path) -> str:
     """One line for people: why `best_trial` is None."""
     trials = load_trials(study)
     if trials["value"].notna().any():
-        return f"{study}: no trial keeps every constraint; see `famus-ray trials {study}`"
+        table = f"famus-ray trials {shlex.quote(str(study))}"
+        return f"{study}: no trial keeps every constraint; see `{table}`"
     return f"{study}: every trial failed{_first_error(study, trials)}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from famus_ray.config.schema import Config, ScaleConfig
 from famus_ray.scale.join import joined
 from famus_ray.scale.local_ray import local_ray
+from famus_ray.signals import ask_to_end, heed_again
 
 __all__ = [
     "QUIET",
@@ -65,12 +66,10 @@ def cluster(scale: ScaleConfig) -> Iterator[None]:
 
     if ray.is_initialized():
         yield
-    elif scale.address is None:
-        with local_ray(available_cpus()):
-            yield
-    else:
-        with joined(scale.address):
-            yield
+        return
+    with local_ray(available_cpus()) if scale.address is None else joined(scale.address):
+        heed_again()  # Ray's start takes SIGTERM, and prints a stack where it comes
+        yield
 
 
 @contextmanager
@@ -84,6 +83,7 @@ def ctrl_c() -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
+        ask_to_end()
         raise KeyboardInterrupt from error
     finally:
         if is_main:

@@ -10,7 +10,8 @@ from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
 from famus_ray.loop import check
-from famus_ray.run_folder import RunFolder, config_text, new_path
+from famus_ray.run_folder import RunFolder, config_text
+from famus_ray.run_path import new_path
 from famus_ray.scale.capacity import Capacity, check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.join import check_address
@@ -87,6 +88,8 @@ def resume_study(
                 f"study.trials = {config.study.trials}: {search.drawn} were begun and stay; "
                 f"leave it out to finish those, or add more with famus-ray extend {path}"
             )
+        if search.left:
+            RunFolder(path).check_data(check(config))
         if saved.study != config.study:
             kept = saved.model_copy(update={"study": config.study})
             write_text(path / "config.yaml", config_text(kept))

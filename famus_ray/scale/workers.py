@@ -39,7 +39,11 @@ def train_on_workers(
     """
     scale = config.scale
     check_address(scale)
-    check_shares(config, check(config))
+    data = check(config)
+    check_shares(config, data)
+    folder = RunFolder(path)
+    if folder.last.is_file():
+        folder.check_data(data)
     with cluster(scale):
         check_fits(scale)
         with _following(path, on_epoch), ray_log(path / "ray.log"), ctrl_c():

@@ -42,9 +42,10 @@ def refused(here, tmp_path):
         before = listing()
         code, stdout, stderr = here(*shlex.split(command))
         assert code == 2, stderr
-        assert stderr.startswith("famus-ray: ")
-        assert all(line.startswith("  - ") for line in stderr.splitlines()[1:]), stderr
-        assert found in stderr
+        begun, _, message = f"\n{stderr}".partition("\nfamus-ray: ")
+        assert begun.count("\n") <= 1, stderr  # what it is about to do, and where
+        assert all(line.startswith("  - ") for line in message.splitlines()[1:]), stderr
+        assert found in message
         assert listing() == before
         return stdout
 

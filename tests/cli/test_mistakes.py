@@ -23,7 +23,7 @@ MISTAKES = {
     "train runs": "runs: is a folder; name a YAML file in it",
     "train runs/run": "runs/run: is the folder of a run or study: famus-ray resume runs/run",
     "tune famus study.trials=0": "study.trials = 0: must be >= 1",
-    "tune famus --name study": "study: there already; `famus-ray resume runs/study` goes on",
+    "tune famus --name study": "runs/study: there already, ",
     "tune famus --name study --dry-run": "study: there already",
     "trials nope": "nope: no such run or study",
     "trials study --to x.txt": "x.txt: must end in .csv or .parquet",

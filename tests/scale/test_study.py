@@ -139,7 +139,8 @@ def test_what_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, o
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_a_study_that_resume_finishes(tmp_path: Path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_study_that_resume_finishes(tmp_path: Path, how):
     command = [Path(sys.executable).with_name("famus-ray"), "tune", "quick", "--trials", "3"]
     process = subprocess.Popen(
         [*command, "--name", "cut", f"run.root={tmp_path}"], stderr=subprocess.PIPE, text=True
@@ -148,10 +149,14 @@ def test_ctrl_c_leaves_a_study_that_resume_finishes(tmp_path: Path):
     while process.poll() is None and not (ledger.is_file() and "reported" in ledger.read_text()):
         time.sleep(0.05)
     assert set(fr.load_trials(tmp_path / "cut")["state"]) <= {"running", "completed", "pruned"}
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
+    time.sleep(0.1)
+    process.send_signal(how)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"interrupted; go on with: famus-ray resume {tmp_path}/cut" in errors
+    assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {tmp_path}/cut\n")
+    assert "Traceback" not in errors
+    assert "***" not in errors  # nor a stack of Ray's
     trials = fr.load_trials(tmp_path / "cut")
     assert "interrupted" in set(trials["state"])
     assert "running" not in set(trials["state"])

@@ -121,16 +121,23 @@ def test_the_command_refuses_more_workers_than_the_machine_has(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_a_run_of_two_workers_that_resume_finishes(tmp_path: Path, undisturbed: Path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_run_of_two_workers_that_resume_finishes(
+    tmp_path: Path, undisturbed: Path, how
+):
     command = [Path(sys.executable).with_name("famus-ray"), "train", "digits", *SETTINGS]
     command += ["--workers", "2", f"run.root={tmp_path}", "--name", "cut"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not (tmp_path / "cut/checkpoints/last.pt").is_file():
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
+    time.sleep(0.1)
+    process.send_signal(how)
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 1
-    assert f"go on with: famus-ray resume {tmp_path / 'cut'}" in errors
+    assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {tmp_path / 'cut'}\n")
+    assert "Traceback" not in errors
+    assert "***" not in errors  # nor a stack of Ray's
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
     assert losses(tmp_path / "cut") == losses(undisturbed)
 

@@ -1,0 +1,154 @@
+"""One process at a time trains in a folder: it holds a lock there, which ends with the process.
+
+The lock is `flock` on the file `.lock`, so nothing is left to clean up after a crash. File systems
+without locks (some network ones) still make a new folder for one process only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from famus_ray.errors import UserError
+
+__all__ = ["LOCK", "claimed", "holder", "is_claimed"]
+
+LOCK = ".lock"
+_ATTEMPTS = 5  # a reader that looks whether it is held holds it for a moment
+
+
+@contextmanager
+def claimed(path: Path, *, fresh: bool = False) -> Iterator[None]:
+    """Be the one process that trains in the folder `path`, made where it is missing, while inside.
+
+    If nothing was written in it by then, a folder that was made here is gone again.
+
+    Args:
+        fresh: the folder must not be there yet.
+
+    Raises:
+        UserError: another process has it; the message says which. Or it cannot be made.
+        FileExistsError: a `fresh` one is there.
+    """
+    made, descriptor = _take(path, fresh)
+    try:
+        yield
+    finally:
+        (path / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # there is something in it
+            for folder in made:
+                folder.rmdir()
+        os.close(descriptor)
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a process is training in the folder now."""
+    try:
+        with (path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or no locks
+        return False
+    return False
+
+
+def holder(path: Path) -> str:
+    """Which process trains in the folder, in words, as far as it is known."""
+    try:
+        who = json.loads((path / LOCK).read_text(encoding="utf-8"))
+        return f"process {who['pid']} of {who['user']} on {who['host']} since {who['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _take(path: Path, fresh: bool) -> tuple[list[Path], int]:
+    """The folders that were made, the deepest first, and the descriptor of the locked file."""
+    made: list[Path] = []
+    try:
+        while True:
+            made = [*_make(path), *made]
+            if fresh and path not in made:
+                raise FileExistsError(path)
+            try:
+                descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # whoever had made the folder has just removed it
+                continue
+            _lock(path, descriptor)
+            if _is_same_file(path / LOCK, descriptor):
+                break
+            os.close(descriptor)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise UserError(f"{path}: cannot be written to ({error.strerror})") from error
+    _sign(descriptor)
+    return made, descriptor
+
+
+def _sign(descriptor: int) -> None:
+    """Say in the locked file whose it is; on a full disk nobody's."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "user": _user(), "since": now}
+    with suppress(OSError):
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(who).encode(), 0)
+
+
+def _make(path: Path) -> list[Path]:
+    """The folders that were missing, the deepest first."""
+    made: list[Path] = []
+    for attempt in range(_ATTEMPTS):
+        try:
+            for folder in (*reversed(path.parents), path):
+                if not folder.is_dir():
+                    with suppress(FileExistsError):
+                        folder.mkdir()
+                        made.insert(0, folder)
+            if not path.is_dir():
+                raise NotADirectoryError(20, "is a file, not a folder", str(path))
+            return made
+        except FileNotFoundError:  # one was removed meanwhile by another process that ended
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    for attempt in range(_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if attempt == _ATTEMPTS - 1:
+                os.close(descriptor)
+                raise UserError(f"{path}: in use: {holder(path)} is running it") from error
+            time.sleep(0.03)
+        except OSError:  # a file system without locks
+            return
+
+
+def _is_same_file(path: Path, descriptor: int) -> bool:
+    """Whether the locked file still has its name: its last owner removes it on leaving."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"

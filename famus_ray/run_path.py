@@ -1,0 +1,173 @@
+"""Names of runs and studies: where a new one goes, and that it is the only one there.
+
+Needs no torch, so that a command can say within a second what it does and where.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+from famus_ray.claim import LOCK, claimed, holder, is_claimed
+from famus_ray.config.schema import Config
+from famus_ray.errors import UserError, first_line
+
+__all__ = ["claimed_new", "claimed_run", "new_path", "new_run_path"]
+
+_LEFT_OVER = {"ray", "ray.log", LOCK}  # all that is left of a run that ended before it began
+_ODD = r"[^\w.+=,@ -]"  # what no part of a name has; `\w` is a letter of any script, a digit, or _
+_LONGEST = 200  # bytes of a part; file systems take 255
+
+
+@contextmanager
+def claimed_run(config: Config, *, resume: bool = False) -> Iterator[Path]:
+    """The folder of a run, this process's own while inside.
+
+    Raises:
+        UserError: a name that no folder can have, one that is there or in use already, a run to
+            resume that is not there, or a folder that cannot be made.
+    """
+    if not resume:
+        with claimed_new(config, _stem(config)) as path:
+            yield path
+        return
+    path = new_run_path(config, resume=True)
+    if not (path / "config.yaml").is_file():
+        raise UserError(f"{path}: no run to resume: it has no config.yaml")
+    with claimed(path):
+        yield path
+
+
+@contextmanager
+def claimed_new(config: Config, stem: str) -> Iterator[Path]:
+    """The folder for a new run or study, this process's own while inside: run.name, or `stem`,
+    numbered from the second.
+
+    Raises:
+        UserError: a named one that is there or in use already, or one that cannot be made.
+    """
+    with ExitStack() as stack:
+        if config.run.name is not None:
+            path = new_path(config, stem)
+            stack.enter_context(claimed(path))
+            new_path(config, stem, mine=True)  # it may have come to an end since the first look
+            yield path
+            return
+        for path in _numbered(config, stem):
+            try:
+                stack.enter_context(claimed(path, fresh=True))
+            except FileExistsError:
+                continue
+            yield path
+            return
+
+
+def new_run_path(config: Config, *, resume: bool = False) -> Path:
+    """The folder that a run would have, not made yet.
+
+    Raises:
+        UserError: a named run that is there already, unless it is to be resumed.
+    """
+    if not resume:
+        return new_path(config, _stem(config))
+    if config.run.name is None:
+        raise UserError(f"--resume: say which run of {_runs_root(config)}/ with --name (run.name)")
+    if not _is_inside(config.run.name):
+        raise UserError(f"run.name = {config.run.name}: must not leave {_runs_root(config)}/")
+    return _runs_root(config) / config.run.name
+
+
+def new_path(config: Config, stem: str, *, mine: bool = False) -> Path:
+    """The folder that a run or study would have, not made yet: run.name, or `stem`, numbered from
+    the second.
+
+    Args:
+        mine: this process has claimed it.
+
+    Raises:
+        UserError: a named one that is there already, or a name or root that no folder can have.
+    """
+    if config.run.name is None:
+        return next(path for path in _numbered(config, stem) if not path.exists())
+    _check_name(config.run.name)
+    path = _runs_root(config) / config.run.name
+    if is_claimed(path) and not mine:
+        raise UserError(f"{path}: in use: {holder(path)} is running it; choose another --name")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file; choose another --name")
+    if path.exists() and {p.name for p in path.iterdir()} - _LEFT_OVER:
+        raise UserError(f"{path}: there already{_what_to_type(path)}; or choose another --name")
+    return path
+
+
+def _stem(config: Config) -> str:
+    return f"{config.data.name}-{config.method.name}"
+
+
+def _numbered(config: Config, stem: str) -> Iterator[Path]:
+    root = _runs_root(config)
+    yield root / stem
+    yield from (root / f"{stem}-{number}" for number in count(2))
+
+
+def _what_to_type(path: Path) -> str:
+    from famus_ray.reading.runs import look_at
+
+    found, name = look_at(path), shlex.quote(str(path))
+    if found is None:
+        return ", and not a run"
+    if found.state == "damaged":
+        return f", damaged ({found.note})"
+    if found.state == "finished":
+        return f", finished: `famus-ray report {name}` shows it"
+    return f", {found.progress}: `famus-ray resume {name}` goes on with it"
+
+
+def _is_inside(name: str) -> bool:
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    if all(_is_fit(part) for part in parts):
+        return
+    kept = (re.sub(_ODD, "-", unicodedata.normalize("NFC", part))[:60] for part in parts)
+    instead = "/".join(filter(None, (part.strip(" .-") for part in kept)))
+    shown = name if len(name) <= 80 else f"{name[:80]}..."
+    raise UserError(
+        f"run.name = {shown!r}: a name has letters, digits, blanks and . _ - + = , @ only, begins "
+        "with a letter or digit, and is not too long; / stands between folders"
+        + (f"; such as {instead!r}" if instead and instead != name else "")
+    )
+
+
+def _is_fit(part: str) -> bool:
+    if not re.fullmatch(r"\w.*", part) or re.search(_ODD, part) or part.endswith((" ", ".")):
+        return False
+    return len(part.encode()) <= _LONGEST
+
+
+def _runs_root(config: Config) -> Path:
+    """The folder that holds the runs, made or not.
+
+    Raises:
+        UserError: it, or a folder above it, is a file, or no folder can have this name.
+    """
+    text = config.run.root
+    shown = ascii(text if len(text) <= 80 else f"{text[:80]}...")
+    if not text.strip() or not text.isprintable() or "${" in text:
+        raise UserError(f"run.root = {shown}: must be a folder's path, as it is typed in a shell")
+    try:
+        root = Path(text).expanduser()
+        is_file = any(path.exists() and not path.is_dir() for path in (root, *root.parents))
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"run.root = {shown}: cannot be a folder ({reason})") from error
+    if is_file:
+        raise UserError(f"run.root = {root}: is a file, not a folder")
+    return root
