@@ -74,7 +74,19 @@ def show_run(result: RunResult, as_json: bool) -> None:
         f"test accuracy: {s.best:.2%} at epoch {s.best_epoch} (best {s.selected_on}), "
         f"{s.last10:.2%} mean of the last {last}"
     )
+    if told := _wrong_labels(result.path):
+        print(told)
     print(f"{result.path}\nnext: famus-ray report {result.path}; famus-ray labels {result.path}")
+
+
+def _wrong_labels(run: Path) -> str:
+    """One line on the share of the training labels that noise has changed; empty where none."""
+    from famus_ray.reading.folders import load_manifest
+
+    data = load_manifest(run)["data"]
+    if not data["labels_changed"]:
+        return ""
+    return f"wrong training labels: {data['labels_changed']:.1%} of {data['train']}"
 
 
 def show_study(path: Path, as_json: bool) -> None:
