@@ -137,6 +137,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
         again = [c for c in ("replicates", "parent", "from_epoch") if trials[c].notna().any()]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
+        why = [c for c in ("reason",) if trials[c].notna().any()]
         shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
         more = [c for c in trials if str(c).startswith(shown)]
         columns = [
@@ -149,6 +150,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
             "epochs",
             "seconds",
             *settings,
+            *why,
         ]
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
         names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]
@@ -200,7 +202,9 @@ def write_frame(frame: pd.DataFrame, to: Path) -> None:
         if to.suffix == ".csv":
             frame.to_csv(temporary, index=False)
         else:
-            frame.to_parquet(temporary, index=False)
+            from famus_ray.tables import of_one_type
+
+            of_one_type(frame).to_parquet(temporary, index=False)
 
 
 def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -217,4 +221,6 @@ def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "null"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
