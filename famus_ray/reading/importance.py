@@ -111,7 +111,8 @@ def _growth_of_error(inputs_NS: Floats, values_N: Floats, seed: int) -> Floats:
     errors = (sums / trees_N.clip(min=1) - values_N) ** 2
     growth = (errors[1:] - errors[0]).reshape(_PERMUTATIONS, settings, count).mean(axis=0)
     # A permutation leaves one place in N as it was, on average.
-    exchanged_NS: Floats = growth.T * (trees_N > 0)[:, None] * count / (count - 1)
+    counted_N1 = (trees_N > 0).astype(float)[:, None]
+    exchanged_NS: Floats = growth.T * counted_N1 * (count / (count - 1))
     return exchanged_NS
 
 
@@ -158,12 +159,15 @@ def outcomes(trials: pd.DataFrame) -> pd.DataFrame:
 def _binned(values: pd.Series) -> pd.Series:
     """Values for people; numbers of which there are many in bins that hold equally many."""
     numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.isna().any() or values.map(type).eq(bool).any():
+    if numbers.isna().any() or values.map(lambda v: isinstance(v, bool)).any():
         return values.astype(str)
     if numbers.nunique() <= _MOST_VALUES:
-        shown = [f"{v:g}" for v in sorted(numbers.unique())]
-        return numbers.map("{:g}".format).astype(pd.CategoricalDtype(shown, ordered=True))
-    bins = pd.qcut(numbers, _BINS, duplicates="drop", labels=False)
-    ends = numbers.groupby(bins).agg(["min", "max"])
-    names = [f"{low:.3g} … {high:.3g}" for low, high in ends.itertuples(index=False)]
-    return pd.Categorical.from_codes(bins, names, ordered=True)  # type: ignore[return-value]
+        names = [f"{v:g}" for v in sorted(numbers.unique())]
+        shown = numbers.map("{:g}".format)
+    else:
+        bins = pd.qcut(numbers, _BINS, duplicates="drop", labels=False)
+        ends = numbers.groupby(bins).agg(["min", "max"])
+        named = {i: f"{low:.3g} … {high:.3g}" for i, low, high in ends.itertuples()}
+        names, shown = [*named.values()], bins.map(named)
+    ordered: pd.Series = shown.astype(pd.CategoricalDtype([*dict.fromkeys(names)], ordered=True))
+    return ordered
