@@ -111,9 +111,8 @@ def _growth_of_error(inputs_NS: Floats, values_N: Floats, seed: int) -> Floats:
     errors = (sums / trees_N.clip(min=1) - values_N) ** 2
     growth = (errors[1:] - errors[0]).reshape(_PERMUTATIONS, settings, count).mean(axis=0)
     # A permutation leaves one place in N as it was, on average.
-    counted_N1 = (trees_N > 0).astype(float)[:, None]
-    exchanged_NS: Floats = growth.T * counted_N1 * (count / (count - 1))
-    return exchanged_NS
+    is_counted_N1 = (trees_N > 0)[:, None]
+    return np.asarray(growth.T * is_counted_N1 * (count / (count - 1)), dtype=np.float64)
 
 
 def _as_numbers(values: pd.Series) -> Floats:

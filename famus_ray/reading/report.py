@@ -146,7 +146,7 @@ def _subject(config: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str
 
     def shown(key: str) -> str:
         section, name = key.split(".")
-        entry = ranges.get(key)
+        entry = ranges.get(key, ranges.get(section))  # `method` is short for `method.name`
         if entry is None:
             return str(config[section][name])
         values = getattr(entry, "values", None)
