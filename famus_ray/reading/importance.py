@@ -119,8 +119,9 @@ def _as_numbers(values: pd.Series) -> Floats:
     """Numbers as they are, other values by their places in a sorted list of them."""
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.notna().all():
-        return numbers.to_numpy(dtype=float)
-    return values.astype(str).astype("category").cat.codes.to_numpy(dtype=float)
+        return np.asarray(numbers, dtype=np.float64)
+    codes, _ = pd.factorize(values.astype(str), sort=True)
+    return codes.astype(np.float64)
 
 
 def outcomes(trials: pd.DataFrame) -> pd.DataFrame:
