@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import getpass
 import json
+import math
 import os
 import socket
 import warnings
@@ -35,6 +36,7 @@ __all__ = [
     "COST",
     "EXCESS",
     "FINAL",
+    "NULL",
     "PARAMETER",
     "append_event",
     "holding",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 PARAMETER = "param."  # columns of the trials table that hold a searched setting begin so
+NULL = "null"  # in such a column where null was chosen; it is empty where a condition left it out
 COST = "cost."  # those that hold a minimised objective so
 EXCESS = "excess."  # and those that hold by how much a constraint is broken so, kept at 0 or less
 FINAL = ("completed", "pruned", "failed")
@@ -142,9 +145,9 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
             "parent": event.get("parent"), "from_epoch": event.get("from_epoch"),
             "state": "running", "value": None, "value_std": None, "epochs": 0, "seconds": 0.0,
             "attempts": 0, "started": event["time"], "ended": None, "node": event.get("node"),
-            "error": None,
+            "reason": None, "error": None,
         }  # fmt: skip
-        row |= {PARAMETER + key: value for key, value in event["params"].items()}
+        row |= {PARAMETER + k: NULL if v is None else v for k, v in event["params"].items()}
         trials[trial_id] = row | {"_before": 0.0}
         return
     row = trials.get(trial_id, {})
@@ -155,14 +158,20 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         row["_before"] = row["seconds"]
     elif kind == "reported":
         value = event["value"]
-        if value is not None and (row["value"] is None or value > row["value"]):
+        if (
+            value is not None
+            and math.isfinite(value)
+            and (row["value"] is None or value > row["value"])
+        ):
             row |= {"value": value, "value_std": event.get("value_std")}
         row |= {COST + name: cost for name, cost in event.get("costs", {}).items()}
-        row |= {EXCESS + text: excess for text, excess in event.get("excess", {}).items()}
+        excess = event.get("excess", {}).items()  # what is no number keeps no bound
+        row |= {EXCESS + text: math.inf if math.isnan(x) else x for text, x in excess}
         row |= {"epochs": event["epoch"], "seconds": row["_before"] + event["seconds"]}
         row["node"] = event.get("node", row["node"])
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
+        row["reason"] = event.get("reason")
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from famus_ray.ledger import FINAL, append_event, read_events
 from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.population import Population, continue_from
 from famus_ray.scale.reports import OnTrial, Report, TrialNews, trial_id
-from famus_ray.scale.searcher import Searcher
+from famus_ray.scale.searcher import Searcher, why_pruned
 
 __all__ = ["Search"]
 
@@ -36,12 +36,14 @@ class _Open:
 
     Attributes:
         again: it trains a leader with a further seed.
+        reason: why it should end, where it should.
     """
 
     trial: Trial | None
     settings: dict[str, Any]
     again: bool = False
     last: Report | None = None
+    reason: str = ""
 
     @property
     def is_feasible(self) -> bool:
@@ -145,7 +147,8 @@ class Search:
         Args:
             lost: it failed because its process or node did; a study that is resumed tries again.
         """
-        details = {"error": error, "lost": lost or None}
+        reason = self._open[number].reason if state == "pruned" and error is None else None
+        details = {"reason": reason, "error": error, "lost": lost or None}
         known = {key: value for key, value in details.items() if value}
         append_event(self._ledger, state, trial_id(number), **known)
         self._tell_watcher(state, number, error)
@@ -208,8 +211,13 @@ class Search:
         at.last = report
         if self._population is not None and math.isfinite(report.value):
             latest = report.value if report.latest is None else report.latest
-            return self._population.reported(number, report.epoch, latest)
-        return at.trial is not None and self.searcher.prunes(at.trial, report)
+            ends = self._population.reported(number, report.epoch, latest)
+            at.reason = f"among the poorest quarter at epoch {report.epoch}: {latest:.4g}"
+            return ends
+        if at.trial is None or not self.searcher.prunes(at.trial, report):
+            return False
+        at.reason = why_pruned(self.searcher.trials, at.trial.number, report, self._config.study)
+        return True
 
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)
