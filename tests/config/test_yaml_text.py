@@ -43,7 +43,7 @@ REFUSED = {
     "an interpolation": ("meta: {lr: '${optimiser.lr}'}\n", "nothing is put in the place"),
     "aliases without end": (LAUGHS, "aliases of aliases"),
     "itself": ("meta: &m {open: [*m]}\n", "an alias of what it is in"),
-    "depth": ("meta: " + "[" * 50_000, "nested too deeply"),
+    "depth": ("meta: " + "[" * 3000, "nested too deeply"),
     "depth of mappings": ("{a: " * 20_000, "nested too deeply"),
     "a tag": ("meta: {lr: !!timestamp 3}\n", "timestamp"),
     "a broken number": ("meta: {lr: !!float x}\n", "float"),
