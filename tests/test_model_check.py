@@ -12,7 +12,7 @@ from famus_ray.config.usual import USUAL, what_may_help
 from famus_ray.data.catalog import load_dataset
 from famus_ray.loop import check
 
-TINY = ["model.widths=[4,4,4]", "run.threads=1", "schedule.epochs=1"]
+TINY = ["model.widths=[8,8,8]", "run.threads=1", "schedule.epochs=1"]
 
 
 def refusal(*overrides, data=None):
