@@ -17,12 +17,15 @@ from torch import nn
 
 from famus_ray.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.config.schema import Config
+from famus_ray.config.usual import what_may_help
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset, load_dataset
-from famus_ray.errors import Diverged, UserError, first_line
+from famus_ray.errors import Diverged, UserError
 from famus_ray.evaluation import evaluate
+from famus_ray.fits import check_fits
 from famus_ray.learner import new_learner
-from famus_ray.meta.collective import rank
+from famus_ray.meta.collective import rank, world_size
+from famus_ray.model_check import check_network, check_splits
 from famus_ray.procedure import OneNetwork, OnStep, Procedure
 from famus_ray.run_folder import RunFolder
 from famus_ray.tracking import Trackers, check_trackers
@@ -115,9 +118,7 @@ def epochs(
                 _check_finite(state.epoch + 1, metrics)
             except Diverged as error:
                 kept = f"the last good state is in {folder.last}; " if state.epoch else ""
-                raise Diverged(
-                    f"{error}; {kept}a lower optimiser.lr or meta.lr may help"
-                ) from error
+                raise Diverged(f"{error}; {kept}{what_may_help(config)}") from error
             state.epoch += 1
             state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
             state.keep_divisions(config.division.keep)
@@ -146,24 +147,13 @@ def check(config: Config, data: Dataset | None = None) -> Dataset:
     """
     check_trackers(config)
     data = data or load_dataset(config.data, config.noise, config.run.seed)
-    if config.run.select == "validation" and not len(data.validation):
-        raise UserError(
-            f"data.validation_fraction = {config.data.validation_fraction}: leaves nothing to "
-            "select the best epoch on; raise it, or set run.select=test as papers do"
-        )
+    check_splits(config, data)
     batches = EpochBatches(data, config)
-    model = new_learner(config, data, torch.device("cpu")).model.train()
+    check_fits(config, data)
+    learner = new_learner(config, data, torch.device("cpu"))
     ((inputs, _), _) = next(batches.epoch(0, with_meta=False))
-    shape = "x".join(map(str, inputs.shape[1:]))
-    try:
-        with torch.no_grad():
-            logits = model(inputs[:2])
-    except Exception as error:  # whatever a network raises on images it is not made for
-        raise UserError(
-            f"model.name = {config.model.name}: cannot take {shape} images ({first_line(error)})"
-        ) from error
-    if not isinstance(logits, torch.Tensor) or logits.shape != (2, data.classes):
-        raise UserError(f"model.name = {config.model.name}: does not give logits (B, classes)")
+    meta_rows = batches.meta_size // world_size() if learner.step.needs_meta_batch else 0
+    check_network(learner.model, config, inputs, data.classes, meta_rows)
     return data
 
 

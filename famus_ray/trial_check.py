@@ -12,7 +12,10 @@ from famus_ray.loop import check
 __all__ = ["check_trials"]
 
 # What a run checks against its data and its network; the schema has checked all numbers.
-_CHECKED = ("data.", "noise.", "model.", "run.batch_size")
+_CHECKED = (
+    "data.", "noise.", "model.", "run.batch_size", "schedule.balanced_batches", "meta.hidden",
+    "meta.gate_hidden",
+)  # fmt: skip
 
 
 def check_trials(space: Space, data: Dataset) -> None:

@@ -20,19 +20,43 @@ def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contr
     Args:
         sources: where each value came from, by key.
     """
-    yield from _of_data(config, sources)
+    yield from _of_noise(config, sources)
+    yield from _of_data(config)
+    yield from _of_optimiser(config)
     yield from _of_method(config)
     yield from _of_workers(config)
     yield from _of_cuda_graph(config)
 
 
-def _of_data(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
-    if config.noise.rate and sources.get("noise.kind") == "default":
+def _of_noise(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
+    """A preset's rate may stay where its noise is switched off; one that was asked for may not."""
+    kind, rate = config.noise.kind, config.noise.rate
+    asked_for = sources.get("noise.rate") == "command line"
+    is_without = kind == "none" and (asked_for or sources.get("noise.kind") == "default")
+    if rate and (is_without or (kind == "file" and asked_for)):
+        what = "without noise.kind" if kind == "none" else "with noise.kind = file"
         yield (
             "noise.rate",
-            f"noise.rate = {config.noise.rate}: has no effect without noise.kind; "
-            "try noise.kind = symmetric",
+            f"noise.rate = {rate}: has no effect {what}; try noise.kind = symmetric",
         )
+    if kind not in ("none", "file") and not rate and sources.get("noise.rate") == "default":
+        yield (
+            "noise.kind",
+            f"noise.kind = {kind}: changes no label without a rate; set noise.rate, such as 0.4",
+        )
+    if kind == "file" and config.noise.file is None:
+        yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
+
+
+def _of_optimiser(config: Config) -> Iterator[Contradiction]:
+    if config.optimiser.nesterov and not config.optimiser.momentum:
+        yield (
+            "optimiser.nesterov",
+            "optimiser.nesterov = true: needs momentum; set optimiser.momentum, such as 0.9",
+        )
+
+
+def _of_data(config: Config) -> Iterator[Contradiction]:
     if config.data.augment == "resized_crop" and config.data.storage != "disk":
         yield (
             "data.augment",
@@ -49,8 +73,6 @@ def _of_data(config: Config, sources: Mapping[str, str]) -> Iterator[Contradicti
             f"loss.kind = {config.loss.kind}: has no effect on method {config.method.name}; "
             "loss is for ce, mwnet and famus",
         )
-    if config.noise.kind == "file" and config.noise.file is None:
-        yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
 
 
 def _of_method(config: Config) -> Iterator[Contradiction]:
@@ -81,6 +103,12 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
             "meta.source = batch: l2rw weighs every example of a batch at each step, so none is "
             "left to judge; use set",
         )
+    if config.meta.source == "batch" and config.run.batch_size < 2:
+        yield (
+            "run.batch_size",
+            "run.batch_size = 1: meta.source = batch needs a row that learns and one that judges; "
+            "take 2 or more",
+        )
     if (config.meta.grouping == "patterns") != bool(config.meta.patterns):
         yield (
             "meta.patterns",
@@ -97,7 +125,14 @@ def _of_workers(config: Config) -> Iterator[Contradiction]:
             "scale.autoscaling",
             "scale.autoscaling = true: a local cluster does not grow; set scale.address",
         )
-    if config.scale.workers > 1 and 0 < config.scale.gpus_per_worker < 1:
+    gpus = config.scale.gpus_per_worker
+    if 0 < gpus < 0.01 or (gpus > 1 and gpus != int(gpus)):
+        yield (
+            "scale.gpus_per_worker",
+            f"scale.gpus_per_worker = {gpus:g}: must be 0, a share of a GPU from 0.01 on, or a "
+            "whole number",
+        )
+    if config.scale.workers > 1 and 0 < gpus < 1:
         yield (
             "scale.gpus_per_worker",
             f"scale.gpus_per_worker = {config.scale.gpus_per_worker:g}: the workers of a run need "

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from famus_ray.config.section import AbsolutePath, Float, Int, Section, Seed
+from famus_ray.config.section import AbsolutePath, Float, Int, Number, Section, Seed, Text
 
 __all__ = ["DataConfig", "ModelConfig", "NoiseConfig"]
+
+
+_Width = Annotated[int, Field(ge=1, le=100_000), Number]
 
 
 class DataConfig(Section):
@@ -27,22 +30,22 @@ class DataConfig(Section):
     storage: Literal["memory", "disk"] = "memory"
     """Image files: memory reads and crops all of them once, at the start; disk reads each when a
     batch asks for it."""
-    image_size: Int | None = Field(None, ge=1)
+    image_size: Annotated[int, Field(ge=1, le=10_000), Number] | None = None
     """Side in pixels to which image files are cropped."""
-    resize: Int | None = Field(None, ge=1)
+    resize: Annotated[int, Field(ge=1, le=10_000), Number] | None = None
     """Shorter side of image files before the crop; their own when left out."""
     validation_fraction: Float = Field(0.1, ge=0, lt=1)
     """Share of the training images held out, class by class, with their true labels where known.
     None are where the data set has a validation set of its own."""
-    meta_per_class: Int = Field(10, ge=0)
+    meta_per_class: Int = Field(10, ge=0, le=1_000_000)
     """Clean examples of each class in the meta set, taken from the training images, or from the
     data set's own clean ones where it has any."""
     augment: Literal["none", "shift", "crop_flip", "resized_crop"] = "crop_flip"
     """none; shift: random crop after padding; crop_flip: that and a random mirror image;
     resized_crop: 8 to 100 % of the image's area and a random mirror image (storage=disk)."""
-    crop_padding: Int = Field(4, ge=0)
+    crop_padding: Int = Field(4, ge=0, le=1000)
     """Pixels of zero padding around an image before the random crop."""
-    imbalance: Float = Field(1.0, ge=1)
+    imbalance: Float = Field(1.0, ge=1, le=1e6)
     """Long tail: class c of C keeps n_max / imbalance^(c / (C-1)) training examples; 1 keeps all.
     Validation and meta examples are taken first."""
 
@@ -64,7 +67,7 @@ class NoiseConfig(Section):
     """Share of the labels that is redrawn."""
     file: AbsolutePath | None = None
     """Labels of all training images in their own order: CIFAR-N's .pt, or a JSON list."""
-    column: str | None = None
+    column: Text | None = None
     """Which labels of a CIFAR-N file: aggre_label, worse_label, random_label1, noisy_label, ..."""
     seed: Seed | None = None
     """Seed of the corruption; run.seed when left out."""
@@ -73,18 +76,18 @@ class NoiseConfig(Section):
 class ModelConfig(Section):
     """The network."""
 
-    name: str = "preact_resnet18"
+    name: Text = "preact_resnet18"
     """preact_resnet18, preact_resnet8, resnet32, wrn28_10, wrn40_2 (wrnDEPTH_FACTOR), or any
     classifier of timm or torchvision (timm/NAME, torchvision/NAME; a plain name is looked up in
     that order)."""
-    widths: tuple[Annotated[Int, Field(ge=1)], ...] | None = None
+    widths: Annotated[tuple[_Width, ...], Field(max_length=100)] | None = None
     """Channels of each stage of a preact_resnet, resnet32 or wrn."""
     norm: Literal["batch", "group"] = "batch"
     """Normalisation of a preact_resnet, resnet32 or wrn; group couples no examples."""
     classifier: Literal["linear", "cosine"] = "linear"
     """Last layer: linear, or cosine: logit_scale times the cosine of features and class weights
     (preact_resnet, resnet32, wrn), which LDAM needs."""
-    logit_scale: Float = Field(30.0, gt=0)
+    logit_scale: Float = Field(30.0, gt=0, le=1e6)
     """Scale of a cosine classifier."""
     weights: AbsolutePath | None = None
     """File with initial weights (safetensors or a PyTorch state dict)."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from famus_ray.config.section import Float, Int, Section
+from famus_ray.config.section import (
+    Distinct,
+    Epochs,
+    Float,
+    Int,
+    LearningRate,
+    Number,
+    Section,
+    Temperature,
+    Text,
+    Weight,
+)
 
 __all__ = [
     "DivisionConfig",
@@ -24,9 +35,9 @@ class LossConfig(Section):
 
     kind: Literal["cross_entropy", "ldam"] = "cross_entropy"
     """cross_entropy; ldam: with a margin for each class, the larger the rarer (Cao et al. 2019)."""
-    margin: Float = Field(0.5, gt=0)
+    margin: Float = Field(0.5, gt=0, le=100)
     """LDAM's margin of the rarest class, on the scale of the cosines."""
-    reweight_from: Int | None = Field(None, ge=0)
+    reweight_from: Epochs | None = None
     """Epochs after which classes are weighted by their effective number (deferred reweighting);
     never when left out."""
     beta: Float = Field(0.9999, ge=0, lt=1)
@@ -44,41 +55,41 @@ class MethodConfig(Section):
     transition matrix; famus: learned weights, gated layers; mentormix: mixup led by a curriculum
     of losses; dividemix: two networks divide the data for each other, no weights; clidmu: learned
     weights, meta loss without labels."""
-    mixup_alpha: Float = Field(1.0, gt=0)
+    mixup_alpha: Float = Field(1.0, ge=1e-6, le=1e6)
     """Parameter of Beta(alpha, alpha) in mixup and mentormix."""
     percentile: Float = Field(0.7, gt=0, le=1)
     """mentormix: the share of a batch with the lowest losses that the curriculum trusts."""
     percentile_decay: Float = Field(0.9, ge=0, lt=1)
     """mentormix: decay of the moving average of that loss percentile."""
-    partner_temperature: Float = Field(1.0, gt=0)
+    partner_temperature: Temperature = 1.0
     """mentormix: temperature T of the draw of partners, softmax(v / T)."""
-    burn_in: Int = Field(0, ge=0)
+    burn_in: Int = Field(0, ge=0, le=1_000_000_000)
     """mentormix: steps in which every example is trusted."""
     second_weighting: bool = True
     """mentormix: the curriculum weighs the mixed examples as well."""
-    graph_temperature: Float = Field(0.5, gt=0)
+    graph_temperature: Temperature = 0.5
     """clidmu: temperature of the softmax over the cosines of features."""
 
 
 class MetaConfig(Section):
     """The meta model, the gates and the meta step."""
 
-    lr: Float = Field(1e-3, gt=0)
+    lr: LearningRate = 1e-3
     """Learning rate beta of the weight net (Adam)."""
-    matrix_lr: Float = Field(1.0, gt=0)
+    matrix_lr: LearningRate = 1.0
     """Learning rate of mlc's transition matrix (SGD)."""
-    weight_decay: Float = Field(1e-4, ge=0)
+    weight_decay: Float = Field(1e-4, ge=0, le=1e6)
     """Weight decay of the weight net."""
-    hidden: Int = Field(100, ge=1)
+    hidden: Int = Field(100, ge=1, le=1_000_000)
     """Hidden units of the weight net."""
-    batch_size: Int | None = Field(None, ge=1)
+    batch_size: Annotated[int, Field(ge=1, le=10_000_000), Number] | None = None
     """Meta examples a step; run.batch_size when left out, at most the whole meta set."""
-    lookahead_lr: Float | None = Field(None, gt=0)
+    lookahead_lr: LearningRate | None = None
     """Rate of the virtual step; the current learning rate when left out."""
     engine: Literal["jvp", "double_backward", "finite_difference"] = "jvp"
     """jvp: one forward-mode pass, exact; double_backward: the definition, slower;
     finite_difference: two more forwards, approximate."""
-    interval: Int = Field(1, ge=1)
+    interval: Int = Field(1, ge=1, le=10_000)
     """Steps from one update of the meta model and the gates to the next."""
     source: Literal["set", "batch", "pseudo_clean"] = "set"
     """What judges the virtual step. set: the clean meta set; batch: one half of each training
@@ -91,9 +102,9 @@ class MetaConfig(Section):
     """Which layers the virtual step moves: all, or the gated tail only."""
     grouping: Literal["tensor", "layer", "block", "stage", "patterns"] = "layer"
     """What one gate covers: tensor, layer, block, stage, or what each of meta.patterns finds."""
-    patterns: tuple[str, ...] = ()
+    patterns: Annotated[tuple[Text, ...], Field(max_length=10_000), Distinct] = ()
     """Regular expressions on parameter names, a gate each; only what they find is gated."""
-    gated_from: str = "last_stage"
+    gated_from: Text = "last_stage"
     """Where the gated tail begins: all, last_stage, last_block, or the beginning of a layer's
     name."""
     parallel: Literal["exact", "local"] = "exact"
@@ -101,19 +112,19 @@ class MetaConfig(Section):
     worker's own rows, and averages the meta gradients: fewer bytes, other numbers."""
     sampler: Literal["learned", "all", "fixed", "random"] = "learned"
     """Which gates are open: learned (FaMUS), all, fixed (meta.open), or k at random."""
-    open: tuple[str, ...] = ()
+    open: Annotated[tuple[Text, ...], Field(max_length=10_000), Distinct] = ()
     """Groups that a fixed sampler opens, by the beginning of their names."""
-    gate_lr: Float = Field(0.1, gt=0)
+    gate_lr: LearningRate = 0.1
     """Learning rate delta of the gates (SGD, momentum 0.9)."""
-    gate_hidden: Int = Field(128, ge=1)
+    gate_hidden: Int = Field(128, ge=1, le=1_000_000)
     """Hidden units of a gate."""
-    temperature: Float = Field(5.0, gt=0)
+    temperature: Temperature = 5.0
     """Temperature of the Gumbel-softmax."""
-    k: Float = Field(4.0, ge=0)
+    k: Float = Field(4.0, ge=0, le=1e6)
     """K: number of gates expected to be open (Eq. 10), or open under the random sampler."""
-    lambda1: Float = Field(0.1, ge=0)
+    lambda1: Weight = 0.1
     """Weight of L_r, which holds the number of open gates near K."""
-    lambda2: Float = Field(0.0, ge=0)
+    lambda2: Weight = 0.0
     """Weight of L_g, which matches the last layer's train and meta gradients."""
     fidelity: Literal["paper", "released"] = "paper"
     """Where they differ: as the paper says, or as its released code does in L_r (the last
@@ -126,31 +137,31 @@ class MetaConfig(Section):
 class OptimiserConfig(Section):
     """The optimiser of the network."""
 
-    lr: Float = Field(0.02, gt=0)
+    lr: LearningRate = 0.02
     """Learning rate alpha."""
     momentum: Float = Field(0.9, ge=0, lt=1)
     """Momentum."""
-    weight_decay: Float = Field(5e-4, ge=0)
+    weight_decay: Float = Field(5e-4, ge=0, le=1e6)
     """Weight decay."""
     nesterov: bool = False
     """Nesterov momentum."""
-    clip_norm: Float | None = Field(None, gt=0)
+    clip_norm: Annotated[float, Field(gt=0, le=1e30), Number] | None = None
     """Longest gradient, all parameters together; not clipped when left out."""
-    accumulate: Int = Field(1, ge=1)
+    accumulate: Int = Field(1, ge=1, le=1_000_000)
     """Batches whose gradients make one move of the network; each has a meta step of its own."""
 
 
 class ScheduleConfig(Section):
     """How long, and how the learning rate falls."""
 
-    epochs: Int = Field(300, ge=1)
+    epochs: Int = Field(300, ge=1, le=1_000_000)
     """Passes over the training set."""
-    balanced_batches: Int | None = Field(None, ge=1)
+    balanced_batches: Annotated[int, Field(ge=1, le=1_000_000_000), Number] | None = None
     """Batches of an epoch, with equally many examples of each class, drawn anew for each epoch;
     every example once when left out."""
     kind: Literal["constant", "step", "cosine"] = "step"
     """constant; step: times gamma at each milestone; cosine: to zero at the last epoch."""
-    milestones: tuple[Int, ...] = (200, 250)
+    milestones: tuple[Epochs, ...] = Field((200, 250), max_length=1000)
     """Epochs at which a step schedule falls."""
     gamma: Float = Field(0.1, gt=0, le=1)
     """Factor of a step schedule."""
@@ -162,17 +173,17 @@ class DivisionConfig(Section):
     kind: Literal["gaussian", "beta", "agreement"] = "gaussian"
     """gaussian, beta: a mixture of two over the losses; agreement: the network's probability of
     the label."""
-    max_iter: Int = Field(10, ge=1)
+    max_iter: Int = Field(10, ge=1, le=1_000_000)
     """Iterations of expectation-maximisation."""
-    tol: Float = Field(1e-2, gt=0)
+    tol: Float = Field(1e-2, gt=0, le=1e3)
     """gaussian: gain in likelihood under which it stops."""
-    reg_covar: Float = Field(5e-4, ge=0)
+    reg_covar: Float = Field(5e-4, ge=0, le=1e3)
     """gaussian: added to the variances."""
     p_threshold: Float = Field(0.5, ge=0, lt=1)
     """Examples with a higher p(clean) keep their label (labelled, in DivideMix's words)."""
     meta_threshold: Float = Field(0.8, ge=0, lt=1)
     """Examples with a higher p(clean) are the pseudo-clean meta set."""
-    keep: Int = Field(5, ge=1)
+    keep: Int = Field(5, ge=1, le=1_000_000)
     """Divisions that samples.parquet holds, the latest ones."""
 
 
@@ -183,18 +194,18 @@ class PipelineConfig(Section):
     """in_turn: the second network trains after the first, and guesses labels with it as it is
     then; at_once: each guesses with the other as it was at the end of the last epoch, and of
     several workers one half trains the one, one half the other."""
-    warmup: Int = Field(10, ge=1)
+    warmup: Int = Field(10, ge=1, le=1_000_000)
     """Epochs of cross-entropy on all data before the first division."""
     warmup_penalty: bool = False
     """Penalise confident predictions in the warm-up, as DivideMix does for asymmetric noise."""
-    temperature: Float = Field(0.5, gt=0)
+    temperature: Temperature = 0.5
     """T that sharpens refined and guessed labels."""
-    alpha: Float = Field(4.0, gt=0)
+    alpha: Float = Field(4.0, ge=1e-6, le=1e6)
     """Parameter of MixMatch's Beta(alpha, alpha)."""
-    lambda_u: Float = Field(25.0, ge=0)
+    lambda_u: Weight = 25.0
     """Weight of the unlabelled examples' squared error, after the ramp-up."""
-    rampup: Int = Field(16, ge=0)
+    rampup: Epochs = 16
     """Epochs after the warm-up in which it rises from 0."""
-    prior_penalty: Float = Field(1.0, ge=0)
+    prior_penalty: Weight = 1.0
     """Weight of the divergence of the mean prediction from a uniform prior; with
     meta.fidelity: released it joins the meta loss as well."""

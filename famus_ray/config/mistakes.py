@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from famus_ray.config.schema import MAIN_FIELD, Config, field_names
 from famus_ray.errors import did_you_mean, near, suggestion
 
-__all__ = ["describe", "joined", "key_hint", "report", "shown", "what_is_wrong"]
+__all__ = ["cut", "describe", "joined", "key_hint", "report", "shown", "what_is_wrong"]
 
 _MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write settings
     "greater_than": "must be > {gt}",
@@ -18,6 +19,7 @@ _MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write
     "less_than_equal": "must be <= {le}",
     "literal_error": "must be {expected}",
     "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a number of fewer digits",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_parsing": "must be a number",
@@ -27,25 +29,38 @@ _MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write
     "bool_type": "must be true or false",
     "string_type": "must be a text",
     "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_unicode": "must be a text",
     "tuple_type": "must be a list in brackets",
     "list_type": "must be a list in brackets",
     "dict_type": "must hold settings and their values",
     "missing": "is missing",
     "too_short": "is empty",
+    "too_long": "must have at most {max_length} entries",
     "extra_forbidden": "unknown key",
 }
 
+_LONGEST = 100  # characters of a value that a message repeats
 
-def describe(details: Any) -> tuple[str, str]:
-    """The key that an error of pydantic's is about, and what is said of it."""
-    section, name = (str(part) for part in details["loc"][:2])
-    key, value = f"{section}.{name}", details["input"]
+
+def describe(details: Any, values: Mapping[str, Any]) -> tuple[str, str]:
+    """The key that an error of pydantic's is about, and what is said of it.
+
+    Args:
+        values: as they were given, by dotted key.
+    """
+    section, name, *place = details["loc"]
+    key = f"{section}.{name}"
+    value = values.get(key, details["input"])
+    if place and isinstance(place[0], int) and isinstance(value, list | tuple):
+        value = value[place[0]]
+    written = cut(value) if isinstance(value, str) else shown(value)
     message = what_is_wrong(details)
     if details["type"] == "literal_error":
-        message += did_you_mean(str(value), str(details["ctx"]["expected"]).split("'")[1::2])
+        message += did_you_mean(written, str(details["ctx"]["expected"]).split("'")[1::2])
     elif message.endswith("number") and (usual := _default(section, name)) is not None:
         message += f", such as {usual}"
-    return key, f"{key} = {value if isinstance(value, str) else shown(value)}: {message}"
+    return key, f"{key} = {written}: {message}"
 
 
 def what_is_wrong(details: Any) -> str:
@@ -55,9 +70,22 @@ def what_is_wrong(details: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as YAML has it: null, true, and texts in quotes."""
-    plain = value is None or isinstance(value, bool | str)
-    return json.dumps(value, ensure_ascii=False) if plain else str(value)
+    """A value as YAML has it: null, true, and texts in quotes; a long one cut."""
+    if isinstance(value, str):
+        return json.dumps(cut(value), ensure_ascii=False)
+    if isinstance(value, int) and value.bit_length() > 100:
+        return f"a whole number of {round(value.bit_length() * 0.30103)} digits"
+    return json.dumps(value) if value is None or isinstance(value, bool) else cut(value)
+
+
+def cut(value: Any) -> str:
+    """As a text of one line that can be printed, and not longer than people read."""
+    try:
+        text = value if isinstance(value, str) else reprlib.repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        text = f"a {type(value).__name__}"
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 
 def _default(section: str, name: str) -> Any:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from famus_ray.config.contradictions import contradictions
-from famus_ray.config.mistakes import describe, key_hint, report
+from famus_ray.config.mistakes import cut, describe, key_hint, report
 from famus_ray.config.schema import MAIN_FIELD, Config, field_names
+from famus_ray.config.yaml_text import parse_yaml, read_text
 from famus_ray.errors import UserError, did_you_mean
 
 __all__ = [
@@ -27,6 +25,7 @@ __all__ = [
     "resolve",
 ]
 
+_BEYOND_ALL = 10**300
 _PRESETS = Path(__file__).parent.parent / "presets"
 
 
@@ -65,11 +64,13 @@ def preset_path(name: str) -> Path:
 
 
 def refuse_folder(path: Path) -> None:
-    """Raise a UserError where `path` is a folder, which is no YAML file."""
+    """Raise a UserError where `path` is a folder or a device, which is no YAML file."""
     if (path / "config.yaml").is_file():
         raise UserError(f"{path}: is the folder of a run or study: famus-ray resume {path}")
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a YAML file in it")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is no regular file; copy its text into one")
 
 
 def resolve(
@@ -128,7 +129,7 @@ def resolve_values(
             if key in sources:
                 merged[key], sources[key] = value, source
             else:
-                problems.append((source, f"{key}: unknown key{key_hint(key)}"))
+                problems.append((source, f"{cut(key)}: unknown key{key_hint(key)}"))
     config, invalid = _validate(merged)
     problems += [(sources.get(key, "config"), message) for key, message in invalid]
     return None if config is None else Resolved(config, sources), problems
@@ -143,39 +144,27 @@ def problems_of(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[s
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, read safely: no tag runs code.
+    """The mapping in a YAML file, empty where it holds nothing.
 
     Raises:
-        UserError: the file cannot be read, has a syntax error (with its line), holds a
-            tag such as `!!python/object`, or is not a mapping.
+        UserError: the file cannot be read, has a mistake (with its line), or is not a mapping.
     """
-    try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise UserError(f"{path}: {line}{error.problem or error.context}") from error
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+    loaded = parse_yaml(read_text(path), str(path))
+    if loaded is None:  # an empty file
+        return {}
     if not isinstance(loaded, dict):
         raise UserError(f"{path}: must hold `section:` entries, not a {type(loaded).__name__}")
     return {str(key): value for key, value in loaded.items()}
 
 
 def _parse_override(item: str) -> dict[str, Any]:
-    key, equals, value = item.partition("=")
-    item = f"{key.strip()}{equals}{value}"
-    if not equals or not key.strip():
+    key, equals, value = (part.strip() for part in item.partition("="))
+    if not equals or not key:
         hint = "" if item in field_names() else key_hint(item)
-        raise UserError(f"command line: {item!r}: expected key=value{hint}")
-    try:
-        parsed = OmegaConf.to_container(OmegaConf.from_dotlist([item]))
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"command line: {str(error).splitlines()[0]}") from error
-    assert isinstance(parsed, dict)
-    return {str(key): value for key, value in parsed.items()}
+        raise UserError(f"command line: {cut(item)!r}: expected key=value{hint}")
+    parsed = parse_yaml(value, f"command line: {key}", lines=False)
+    section, dot, name = key.partition(".")
+    return {section: {name: parsed}} if dot else {key: parsed}
 
 
 def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -188,12 +177,22 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield section, content
 
 
+def _within_reach(value: Any) -> Any:
+    """Numbers of thousands of digits, which Python does not write and floats do not hold, as the
+    largest number that is beyond all bounds and that both can take."""
+    if isinstance(value, list | tuple):
+        return [_within_reach(entry) for entry in value]
+    if isinstance(value, int) and abs(value) > _BEYOND_ALL:
+        return _BEYOND_ALL if value > 0 else -_BEYOND_ALL
+    return value
+
+
 def _validate(merged: Mapping[str, Any]) -> tuple[Config | None, list[tuple[str, str]]]:
     nested: dict[str, dict[str, Any]] = {}
     for key, value in merged.items():
         section, _, name = key.partition(".")
-        nested.setdefault(section, {})[name] = value
+        nested.setdefault(section, {})[name] = _within_reach(value)
     try:
         return Config.model_validate(nested), []
     except ValidationError as error:
-        return None, [describe(details) for details in error.errors()]
+        return None, [describe(details, merged) for details in error.errors()]

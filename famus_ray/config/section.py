@@ -2,31 +2,78 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["AbsolutePath", "Float", "Int", "Section", "Seed"]
+__all__ = [
+    "AbsolutePath",
+    "Distinct",
+    "Epochs",
+    "Float",
+    "Int",
+    "LearningRate",
+    "Number",
+    "Section",
+    "Seed",
+    "Temperature",
+    "Text",
+    "Weight",
+]
+
+T = TypeVar("T")
 
 
-def _no_bool(value: Any) -> Any:
+def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value
 
 
-Float = Annotated[float, BeforeValidator(_no_bool)]
-Int = Annotated[int, BeforeValidator(_no_bool)]
-Seed = Annotated[Int, Field(ge=0, lt=2**32)]
+def _plain(value: str) -> str:
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value):
+        raise ValueError("holds a line break, a tab or another character that is not printed")
+    return value
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    if twice := [value for value, count in Counter(values).items() if count > 1]:
+        raise ValueError(f"has {twice[0]} twice")
+    return values
 
 
 def _absolute(value: Any) -> Any:
     """Workers of Ray run elsewhere: a path means the same there only in full."""
-    return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        return str(Path(value).expanduser().absolute())
+    except RuntimeError as error:  # ~nobody
+        raise ValueError("begins with a user's home that is not known here") from error
 
 
-AbsolutePath = Annotated[str, BeforeValidator(_absolute)]
+# In Annotated the bounds come before this: only then the JSON Schema has them.
+Number = BeforeValidator(_number)
+
+Float = Annotated[float, Number]
+Int = Annotated[int, Number]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Number]
+
+# The upper bounds are far beyond what anyone trains with: they keep out what could only be a slip,
+# and what no machine can hold or count.
+Epochs = Annotated[int, Field(ge=0, le=1_000_000), Number]
+LearningRate = Annotated[float, Field(gt=0, le=1e30), Number]  # in the reach of float32, 3e38
+Temperature = Annotated[float, Field(ge=1e-3, le=1e4), Number]  # exp(1 / T) in the reach of float64
+Weight = Annotated[float, Field(ge=0, le=1e9), Number]
+
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+AbsolutePath = Annotated[
+    str, BeforeValidator(_absolute), Field(min_length=1, max_length=4000), AfterValidator(_plain)
+]
+Distinct = AfterValidator(_distinct)
 
 
 class Section(BaseModel):

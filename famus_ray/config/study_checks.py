@@ -69,6 +69,12 @@ def check_study(config: Config) -> None:
         raise UserError(
             f"study.trials = {study.trials}: pbt replaces a quarter of them; take {QUARTER} or more"
         )
+    seeds = study.seeds * (1 + (study.leader_seeds if study.leaders else 0))
+    if config.run.seed + seeds > 2**32:
+        raise UserError(
+            f"run.seed = {config.run.seed}: {seeds} seeds from it on go beyond {2**32 - 1}; take a "
+            "lower one"
+        )
     if study.searcher == "cmaes" and find_spec("cmaes") is None:
         raise UserError(
             "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"

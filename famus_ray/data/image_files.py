@@ -8,7 +8,6 @@ any places in any order, so a batch is the same whoever reads it.
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from torch import Tensor
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.images import Paths
 from famus_ray.errors import UserError, first_line
+from famus_ray.fits import free_memory, in_gib
 
 __all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box", "undecodable"]
 
@@ -91,12 +91,11 @@ class ImageFiles:
         from rich.progress import track
 
         needed = math.prod(self.shape)
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > memory:
+        if needed > (free := free_memory()):
             raise UserError(
                 f"data.storage = memory: {len(self)} images of {self.shape[-1]} pixels take "
-                f"{needed / 2**30:.0f} GiB, the machine has {memory / 2**30:.0f}; "
-                "set data.storage=disk"
+                f"{in_gib(needed)}, and {in_gib(free)} are free; set data.storage=disk, or lower "
+                "data.image_size"
             )
         pixels = torch.empty(self.shape, dtype=torch.uint8)
         rows = torch.arange(len(self)).split(1024) if len(self) else ()

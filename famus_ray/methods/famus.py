@@ -24,6 +24,11 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     """
     meta = config.meta
     groups = _groups(config, model)
+    if meta.lambda2 and not groups.last_layer:
+        raise UserError(
+            f"meta.lambda2 = {meta.lambda2:g}: matches gradients of the last layer, which none of "
+            f"meta.patterns = {list(meta.patterns)} finds; add its name, or set meta.lambda2=0"
+        )
     loss = example_loss(config)
     head, optimiser = weight_head(meta, next(model.parameters()).device, loss)
     gates = _gates(config, model, groups, gate_noise)

@@ -72,6 +72,8 @@ def _small(name: str) -> tuple[Small, tuple[int, ...], tuple[int, ...]] | None:
         return _SMALL[name]
     # wrn28_10 is 28 layers deep, 6 n + 4 for n blocks in each stage, and 10 times as wide
     match = re.fullmatch(r"wrn(\d+)_([1-9]\d*)", name)
+    if match is not None and max(map(len, match.groups())) > 3:
+        raise UserError(f"model.name = {name[:100]}: at most wrn994_999 can be built")
     if match is None or int(match[1]) < 10 or int(match[1]) % 6 != 4:
         return None
     blocks = (int(match[1]) // 6,) * 3

@@ -201,22 +201,22 @@ def comes_back(values):
     return again == config == Config.model_validate(yaml.safe_load(text))
 
 
-positive = st.floats(0, exclude_min=True, allow_infinity=False)
+rates = st.floats(0, 1e30, exclude_min=True)
 words = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20
 )
 
 
 @given(
-    lr=positive,
-    decay=st.floats(0, allow_infinity=False),
+    lr=rates,
+    decay=st.floats(0, 1e6),
     rate=st.floats(0, 1),
     seed=st.integers(0, 2**32 - 1),
     batch=st.none() | st.integers(1, 10**6),
     milestones=st.lists(st.integers(0, 999), max_size=10),
     nesterov=st.booleans(),
 )
-@example(1e-05, 1e22, 5e-324, 0, None, [], False)
+@example(1e22, 1e-05, 5e-324, 0, None, [], False)
 @settings(deadline=None)
 def test_written_numbers_are_read_back_exactly(lr, decay, rate, seed, batch, milestones, nesterov):
     assert comes_back(

@@ -1,0 +1,63 @@
+"""Whether a network takes the images of a run, in the batches that it will see."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from famus_ray.config.schema import Config
+from famus_ray.data.catalog import Dataset
+from famus_ray.errors import UserError, first_line
+
+__all__ = ["check_network", "check_splits"]
+
+
+def check_splits(config: Config, data: Dataset) -> None:
+    """Raise the UserError of a split that a run reports on and that is empty."""
+    if config.run.select == "validation" and not len(data.validation):
+        raise UserError(
+            f"data.validation_fraction = {config.data.validation_fraction}: leaves nothing to "
+            "select the best epoch on; raise it, or set run.select=test as papers do"
+        )
+    if not len(data.test):
+        raise UserError(
+            f"data.root = {config.data.root}: the test set of {config.data.name} is empty, and "
+            "every run reports the accuracy on it; put some examples into it"
+        )
+
+
+def check_network(
+    model: nn.Module, config: Config, inputs: Tensor, classes: int, meta_rows: int
+) -> None:
+    """Raise the UserError of a network that training could not use.
+
+    Args:
+        inputs: a train batch of this process, normalised.
+        meta_rows: examples of a meta batch of this process; 0 without one.
+    """
+    two = inputs[:2] if len(inputs) > 1 else inputs.repeat(2, 1, 1, 1)
+    shape = "x".join(map(str, inputs.shape[1:]))
+    try:
+        with torch.no_grad():
+            logits = model.train()(two)
+    except Exception as error:  # whatever a network raises on images it is not made for
+        raise UserError(
+            f"model.name = {config.model.name}: cannot take {shape} images ({first_line(error)})"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+        raise UserError(f"model.name = {config.model.name}: does not give logits (B, classes)")
+    for key, rows in (("run.batch_size", len(inputs)), ("meta.batch_size", meta_rows)):
+        if rows == 1:
+            _check_one(model, config, inputs[:1], key)
+
+
+def _check_one(model: nn.Module, config: Config, one: Tensor, key: str) -> None:
+    """BatchNorm needs two values of each channel, which one image may not give in a late layer."""
+    try:
+        with torch.no_grad():
+            model(one)
+    except Exception as error:
+        raise UserError(
+            f"{key} = 1: {config.model.name} cannot train on one example at a time "
+            f"({first_line(error)}); take 2 or more, or model.norm=group where the network has it"
+        ) from error
