@@ -82,6 +82,13 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
             f"meta.source = pseudo_clean: is for {', '.join(_META_SET)}, "
             f"not for method {config.method.name}",
         )
+    by_differences = config.meta.engine == "finite_difference"
+    if by_differences and config.run.precision == "bfloat16":
+        yield (
+            "meta.engine",
+            "meta.engine = finite_difference: run.precision = bfloat16 rounds by more than such "
+            "differences; set meta.engine = jvp, or run.precision = float32",
+        )
     if config.has_two_networks and config.pipeline.warmup >= config.schedule.epochs:
         yield (
             "pipeline.warmup",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,13 @@ __all__ = [
     "check_batch",
     "check_gates",
     "check_groups",
+    "check_head",
     "check_logits",
     "check_loss",
     "check_meta_loss",
     "check_rate",
     "check_theta",
+    "check_unused",
 ]
 
 
@@ -70,6 +72,8 @@ def check_logits(logits: Any) -> None:
     """Raises ValueError where the network did not give a tensor."""
     if not isinstance(logits, Tensor):
         raise ValueError(f"model: must give a tensor of logits, not {_kind(logits)}; wrap it")
+    if not logits.requires_grad:
+        raise ValueError("model: no trainable parameter has a part in its logits")
 
 
 def check_loss(whose: str, loss: Any) -> None:
@@ -96,6 +100,27 @@ def check_theta(grads: Sequence[Tensor | None]) -> None:
             "head: how its loss depends on the logits does not depend on its parameters; detach "
             "the logits that they read, not what they give"
         )
+
+
+def check_unused(names: Iterable[str], grads: Sequence[Tensor | None]) -> None:
+    """Raises ValueError where the meta loss met parameters that were replaced for it."""
+    for name, grad in zip(names, grads, strict=True):
+        if grad is not None:
+            raise ValueError(
+                f"model: its forward reads {name} from somewhere else than its module, such as a "
+                "list, a closure or a view made earlier, where no virtual step can be put in its "
+                "place; read the module's own attribute in forward"
+            )
+
+
+def check_head(names: Iterable[str], grads: Sequence[Tensor | None]) -> None:
+    """Raises ValueError where the head's loss reads more of the network than its logits."""
+    for name, grad in zip(names, grads, strict=True):
+        if grad is not None:
+            raise ValueError(
+                f"head: its loss reads {name} of the network, and only the logits are seen here; "
+                "engine='double_backward' sees both"
+            )
 
 
 def _kind(value: Any) -> str:

@@ -7,14 +7,13 @@ example weights. So plain all-reduces are enough, flattened into few messages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 __all__ = [
     "all_reduce_mean_",
@@ -104,37 +103,38 @@ def backward_summed(loss: Tensor, parameters: Sequence[Tensor]) -> None:
         return
     wanted = [p for p in reversed(parameters) if p.requires_grad]
     sums = _Departures(wanted)
-    hooks = [p.register_post_accumulate_grad_hook(lambda p: sums.known(p, p.grad)) for p in wanted]
-    with _removing(hooks):
+    with ExitStack() as hooks:
+        for p in wanted:
+            hook = p.register_post_accumulate_grad_hook(lambda p: sums.known(p, p.grad))
+            hooks.enter_context(hook)
         loss.backward()
     sums.arrive({p: p.grad for p in wanted if p.grad is not None})
 
 
 def gradients_summed(
-    output: Tensor, inputs: Sequence[Tensor], grad_output: Tensor | None
-) -> tuple[Tensor, ...]:
-    """`torch.autograd.grad`, summed over all processes while it goes on.
+    output: Tensor,
+    inputs: Sequence[Tensor],
+    grad_output: Tensor | None,
+    unused: Sequence[Tensor] = (),
+) -> tuple[list[Tensor], tuple[Tensor | None, ...]]:
+    """`torch.autograd.grad`, summed over all processes while it goes on; the graph is kept.
 
-    The graph is kept; a gradient is zeros where the output does not depend on the input.
+    First of the answer are the gradients, zeros where the output does not depend on the input.
+    Second are those of `unused`, not summed, None where it does not depend on them.
     """
     sums = _Departures(inputs[::-1]) if world_size() > 1 else None
-    hooks = [x.register_hook(partial(sums.known, x)) for x in inputs] if sums else []
-    with _removing(hooks):
-        grads = torch.autograd.grad(
-            output, inputs, grad_output, retain_graph=True, materialize_grads=True
+    with ExitStack() as hooks:
+        if sums:
+            for x in inputs:
+                hooks.enter_context(x.register_hook(partial(sums.known, x)))
+        found = torch.autograd.grad(
+            output, [*inputs, *unused], grad_output, retain_graph=True, allow_unused=True
         )
+    pairs = zip(inputs, found, strict=False)
+    grads = [torch.zeros_like(x) if grad is None else grad for x, grad in pairs]
     if sums:
         sums.arrive(dict(zip(inputs, grads, strict=True)))
-    return grads
-
-
-@contextmanager
-def _removing(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return grads, found[len(inputs) :]
 
 
 class _Departures:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -12,6 +14,7 @@ from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.phases import phase
 from famus_ray.meta.replay import ForwardRecord
+from famus_ray.meta.substitute import copies, replaced
 
 __all__ = ["by_double_backward"]
 
@@ -21,14 +24,14 @@ def by_double_backward(
 ) -> MetaGradient:
     """The meta gradient by differentiating through the virtual step, as Eq. 4 defines it."""
     inputs, targets = train_batch
+    buffers = look.buffers()
     record = ForwardRecord(look.model, look.moved())
-    # The fused kernels of attention have no second derivative.
-    with phase("virtual/forward"), sdpa_kernel(SDPBackend.MATH), record.recording():
+    with phase("virtual/forward"), _second_derivatives(), record.recording():
         logits_BC = look.model(inputs)
     check_logits(logits_BC)
     parameters = look.trainable()
     names = look.moved()
-    with phase("virtual/backward"):
+    with phase("virtual/backward"), look.recomputing(buffers, record.seen), _second_derivatives():
         train_loss = look.train_loss(logits_BC, targets)
         grads = torch.autograd.grad(
             train_loss, [parameters[n] for n in names], create_graph=True, materialize_grads=True
@@ -51,23 +54,36 @@ def by_double_backward(
             r = gate_of[name]
             value = value + r.detach() * (train_grads[name] - value) + (r - r.detach()) * value
         moved[name] = stepped(parameters[name], value, look.lr)
-    with phase("meta/forward"):
-        if meta_batch is None:
-            with record.same_numbers():
-                meta_loss = look.loss_at(moved, train_batch)
-        else:
-            meta_loss = look.loss_at(moved, meta_batch)
-    objective = meta_loss
+    # Two backwards in turn, by the chain rule: with gradient checkpointing the first computes
+    # parts of the forward again at the moved parameters, the second at the network's own.
+    leaves = {name: x.detach().requires_grad_() for name, x in moved.items()}
+    meta_loss, meta_grads = look.judged(
+        leaves,
+        leaves,
+        meta_batch or train_batch,
+        record.same_numbers() if meta_batch is None else nullcontext(),
+        record.seen,
+        summed=False,
+    )
+    objective = torch.stack([(meta_grads[n] * moved[n]).sum() for n in names]).sum()
     if look.last_layer_weight:
         last = {n: train_grads[n] for n in look.groups.last_layer}
-        meta_grads = gradients(meta_loss, {n: moved[n] for n in last}, None)
-        all_reduce_sum_(list(meta_grads.values()))
-        mismatch = last_layer_loss(last, meta_grads, look.match_spread)
+        judges = {n: meta_grads[n].clone() for n in last}
+        all_reduce_sum_(list(judges.values()))
+        mismatch = last_layer_loss(last, judges, look.match_spread)
         objective = objective + look.last_layer_weight * mismatch / world_size()
     theta: dict[str, Tensor] = dict(look.theta())
-    with phase("meta/backward"):
+    with phase("meta/backward"), look.recomputing(buffers, record.seen), _second_derivatives():
         found = gradients(objective, {**theta, "": r_G}, None)
     gate_grads_G = found.pop("")
     shared = [] if getattr(look.head, "per_example", False) else list(found.values())
     all_reduce_sum_([*shared, gate_grads_G])
-    return MetaGradient(found, gates_G, gate_grads_G, logits_BC, meta_loss.detach())
+    if record.seen.recomputes:  # with the kernels of the caller's backward, not with ours
+        with replaced(look.model, copies(buffers)), record.same_numbers():
+            logits_BC = look.model(inputs)
+    return MetaGradient(found, gates_G, gate_grads_G, logits_BC, meta_loss)
+
+
+def _second_derivatives() -> AbstractContextManager[None]:
+    """The fused kernels of attention have none."""
+    return sdpa_kernel(SDPBackend.MATH)

@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from famus_ray.meta.arguments import check_logits, check_theta
-from famus_ray.meta.collective import all_reduce_sum_
+from famus_ray.meta.arguments import check_head, check_logits, check_theta
+from famus_ray.meta.collective import all_reduce_sum_, world_size
 from famus_ray.meta.last_layer import last_layer_loss
 from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.phases import phase
 from famus_ray.meta.recorded import can_be_read
 from famus_ray.meta.replay import ForwardRecord
-from famus_ray.meta.tangent import TangentOfLogits, logits_difference, logits_tangent
+from famus_ray.meta.tangent import (
+    Recorded,
+    TangentOfLogits,
+    logits_difference,
+    logits_tangent,
+)
 
 __all__ = ["by_finite_difference", "by_jvp"]
 
@@ -50,10 +56,8 @@ def _by_tangent(
     # Virtual-Train: dphi_BC keeps its graph to theta, on logits alone.
     z_BC = logits_BC.detach().requires_grad_()
     parameters = look.trainable()
-    with phase("virtual/backward"):
-        (dphi_BC,) = torch.autograd.grad(
-            look.train_loss(z_BC, targets), z_BC, create_graph=True, materialize_grads=True
-        )
+    with phase("virtual/backward"), look.recomputing(buffers, record.seen):
+        dphi_BC = _logits_gradient(look, z_BC, targets)
         train_grads = _train_gradients(look, logits_BC, dphi_BC.detach())
     gates_G = look.draw_gates(train_grads)
 
@@ -62,13 +66,15 @@ def _by_tangent(
     trunk = {
         n: stepped(parameters[n], train_grads[n], look.lr) for n in train_grads if n not in tail
     }
-    again = record if meta_batch is None else None
-    with phase("meta/forward"):
-        meta_loss = look.loss_at({**trunk, **tail}, meta_batch or train_batch, again)
-    del trunk
-    with phase("meta/backward"):
-        meta_grads = gradients(meta_loss, tail, None, summed=True)
-    meta_loss = meta_loss.detach()  # its graph holds the activations of the meta forward
+    meta_loss, meta_grads = look.judged(
+        {**trunk, **tail},
+        tail,
+        meta_batch or train_batch,
+        look.again(record) if meta_batch is None else nullcontext(),
+        record.seen,
+        summed=True,
+    )
+    del trunk, tail
     gate_grads_G = torch.stack(
         [
             -look.lr * group_dot(group.parameters, meta_grads, train_grads)
@@ -76,14 +82,26 @@ def _by_tangent(
         ]
     )
 
-    direction = _direction(look, gates_G.detach(), meta_grads, train_grads)
-    del tail, train_grads, meta_grads
+    direction, inner = _direction(look, gates_G.detach(), meta_grads, train_grads)
+    inner = inner + torch.dot(gates_G.detach(), gate_grads_G)
+    del train_grads, meta_grads
+    forward = Recorded(look.model, inputs, buffers, record, logits_BC.detach(), dphi_BC.detach())
     with phase("tangent"):
-        dz_BC = tangent(look.model, inputs, direction, buffers, record, logits_BC.detach())
+        dz_BC = tangent(forward, direction, inner if world_size() == 1 else None)
     head_grads = _head_gradients(look.theta(), (dphi_BC * dz_BC).sum())
     if not getattr(look.head, "per_example", False):
         all_reduce_sum_(list(head_grads.values()))
     return MetaGradient(head_grads, gates_G, gate_grads_G, logits_BC, meta_loss)
+
+
+def _logits_gradient(look: Lookahead, z_BC: Tensor, targets: Tensor) -> Tensor:
+    """dL_train/dz (B, C), with its graph to theta."""
+    own = look.trainable()
+    grad, *others = torch.autograd.grad(
+        look.train_loss(z_BC, targets), [z_BC, *own.values()], create_graph=True, allow_unused=True
+    )
+    check_head(own, others)
+    return torch.zeros_like(z_BC) if grad is None else grad
 
 
 def _head_gradients(theta: Mapping[str, Tensor], change: Tensor) -> dict[str, Tensor]:
@@ -116,8 +134,9 @@ def _direction(
     gates_G: Tensor,
     meta_grads: Mapping[str, Tensor],
     train_grads: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """d: -lr * r_l * u_l where a gate is open, and lambda2 * dL_g/dg at the last layer.
+) -> tuple[dict[str, Tensor], Tensor]:
+    """d: -lr * r_l * u_l where a gate is open, and lambda2 * dL_g/dg at the last layer; and
+    the inner product of that last part with g, a scalar.
 
     On an accelerator closed gates give zeros instead of being left out.
     """
@@ -128,12 +147,14 @@ def _direction(
         if not can_read or gate.item() != 0.0
         for name in group.parameters
     }
+    inner = gates_G.new_zeros(())
     if look.last_layer_weight:
         last = {n: train_grads[n].detach().requires_grad_() for n in look.groups.last_layer}
         loss = look.last_layer_weight * last_layer_loss(last, meta_grads, look.match_spread)
         for name, grad in gradients(loss, last, None).items():
             direction[name] = direction[name] + grad if name in direction else grad
-    return direction
+            inner = inner + _dot(grad, train_grads[name])
+    return direction, inner
 
 
 def group_dot(names: tuple[str, ...], a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:

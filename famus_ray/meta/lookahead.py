@@ -11,12 +11,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from famus_ray.meta.arguments import check_loss
-from famus_ray.meta.collective import gradients_summed
+from famus_ray.meta.arguments import check_loss, check_unused
+from famus_ray.meta.collective import alone, gradients_summed
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler
+from famus_ray.meta.phases import phase
 from famus_ray.meta.replay import ForwardRecord
-from famus_ray.meta.substitute import call_with
+from famus_ray.meta.substitute import copies, replaced
+from famus_ray.meta.watch import Watch
 from famus_ray.models.layer_groups import LayerGroups
 
 __all__ = ["Batch", "Lookahead", "MetaGradient", "MetaLoss", "Scope", "gradients", "stepped"]
@@ -90,27 +92,62 @@ class Lookahead:
             )
         return gates_G
 
-    def loss_at(
-        self, moved: Mapping[str, Tensor], meta_batch: Batch, record: ForwardRecord | None = None
-    ) -> Tensor:
-        """The meta loss with `moved` in place of the network's parameters. Its running
-        statistics are left alone: the forward sees copies of the buffers. With the `record`
-        of a forward of the same batch, what the moved parameters do not reach is reused."""
+    def judged(
+        self,
+        moved: Mapping[str, Tensor],
+        wanted: Mapping[str, Tensor],
+        meta_batch: Batch,
+        again: AbstractContextManager[None],
+        seen: Watch,
+        *,
+        summed: bool,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The meta loss with `moved` in place of the network's parameters, detached, and its
+        gradients by `wanted`, leaves among the moved.
+
+        Running statistics are left alone: the forward sees copies of the buffers.
+
+        Args:
+            again: entered for the forward, `again`.
+            seen: what the network does in a forward.
+            summed: gradients over all processes.
+
+        Raises:
+            ValueError: the loss reads parameters of the network that are not replaced.
+        """
+        own = self.trainable()
         still = {n: p.detach() for n, p in self.model.named_parameters() if n not in moved}
         inputs, targets = meta_batch
-        with self._again(record):
-            logits_BC = call_with(self.model, {**still, **moved, **self.buffers()}, inputs)
-        loss = self.meta_loss(logits_BC, targets)
-        check_loss("meta_loss", loss)
-        return loss
+        buffers = self.buffers()
+        with replaced(self.model, {**still, **moved, **buffers}):
+            before = copies(buffers) if seen.recomputes else {}
+            with phase("meta/forward"), again:
+                logits_BC = self.model(inputs)
+            with phase("meta/forward"):
+                loss = self.meta_loss(logits_BC, targets)
+            check_loss("meta_loss", loss)
+            together = nullcontext() if summed else alone()
+            with phase("meta/backward"), self.recomputing(before, seen), together:
+                grads, unused = gradients_summed(
+                    loss, list(wanted.values()), None, list(own.values())
+                )
+        check_unused(own, unused)
+        return loss.detach(), dict(zip(wanted, grads, strict=True))
 
-    def _again(self, record: ForwardRecord | None) -> AbstractContextManager[None]:
-        if record is None:
-            return nullcontext()
+    def again(self, record: ForwardRecord) -> AbstractContextManager[None]:
+        """For a forward of the batch that was recorded: what no moved parameter reaches is
+        reused, and random numbers are the same."""
         return record.reusing() if self.scope == "tail" else record.same_numbers()
 
+    def recomputing(
+        self, buffers: Mapping[str, Tensor], seen: Watch
+    ) -> AbstractContextManager[None]:
+        """For a backward: where it computes parts of the forward again, they find `buffers` as
+        the forward did, and update copies."""
+        return replaced(self.model, copies(buffers)) if seen.recomputes else nullcontext()
+
     def buffers(self) -> dict[str, Tensor]:
-        return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        return copies(dict(self.model.named_buffers()))
 
 
 def stepped(parameter: Tensor, grad: Tensor, lr: float) -> Tensor:
@@ -132,12 +169,6 @@ def gradients(
     """
     if not inputs:
         return {}
-    wanted = list(inputs.values())
-    grads = (
-        gradients_summed(output, wanted, grad_output)
-        if summed
-        else torch.autograd.grad(
-            output, wanted, grad_output, retain_graph=True, materialize_grads=True
-        )
-    )
+    with nullcontext() if summed else alone():
+        grads, _ = gradients_summed(output, list(inputs.values()), grad_output)
     return dict(zip(inputs, grads, strict=True))

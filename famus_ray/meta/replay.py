@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from famus_ray.meta.recorded import Call, sampled
+from famus_ray.meta.watch import ConstantsStayConstant, Watch
 
 __all__ = ["OTHER_LOGITS", "ForwardRecord"]
 
@@ -37,6 +38,9 @@ class ForwardRecord:
     convolution and linear layer. Dropout and the like draw the same numbers in the
     replay; a network that draws any is replayed in full.
 
+    Attributes:
+        seen: what the network did in the recorded forward.
+
     Args:
         model: the network.
         moving: names of the parameters that may get a tangent.
@@ -47,6 +51,7 @@ class ForwardRecord:
         self._calls: dict[nn.Module, list[Call]] = {}
         self._rng_state: list[Tensor] = []
         self._draws_numbers = False
+        self.seen = Watch()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -58,7 +63,8 @@ class ForwardRecord:
             for module in self._modules
         ]
         try:
-            yield
+            with self.seen:
+                yield
         finally:
             for hook in hooks:
                 hook.remove()
@@ -67,18 +73,25 @@ class ForwardRecord:
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
-        """Calls made inside reuse the record where no tangent flows, in the same order.
+        """Calls made inside reuse the record where no tangent flows, in the same order; what
+        is computed without gradients has no tangent.
 
         Raises:
             ValueError: they are not the calls that were recorded.
         """
-        with self._replacing(self._replayed):
+        constants = ConstantsStayConstant() if self.seen.makes_constants else nullcontext()
+        with self._replacing(self._replayed), constants:
             yield
 
     @contextmanager
     def reusing(self) -> Iterator[None]:
-        """Calls made inside reuse the record where nothing that requires a gradient flows."""
-        with self._replacing(self._reused):
+        """Calls made inside reuse the record where nothing that requires a gradient flows.
+
+        Nothing is reused where the network makes constants: these need no gradient and have
+        other values all the same.
+        """
+        makes_constants = self.seen.makes_constants
+        with self.same_numbers() if makes_constants else self._replacing(self._reused):
             yield
 
     @contextmanager
@@ -110,7 +123,8 @@ class ForwardRecord:
 
     def _record(self, module: nn.Module, args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and not _keeps_tensors(module):
-            call = Call(output.detach(), output._version, sampled(args))
+            with torch._C.DisableTorchFunction():  # this is not the network's doing
+                call = Call(output.detach(), output._version, sampled(args))
             self._calls.setdefault(module, []).append(call)
 
     def _replayed(self, module: nn.Module, calls: Iterator[Call]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The network with other tensors in place of some of its own, for one call."""
+"""The network with other tensors in place of some of its own, for a while."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-__all__ = ["call_with"]
-
-
-def call_with(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-    """Logits of `inputs` with parameters and buffers replaced by `tensors`, by name.
-
-    A tensor that stands in several places (tied weights, a module under two names) is replaced
-    in all of them; afterwards every place holds what it held. (`torch.func.functional_call`
-    leaves plain tensors behind in a module that is registered twice.)
-    """
-    with _replaced(model, tensors):
-        logits: Tensor = model(inputs)
-    return logits
+__all__ = ["copies", "replaced"]
 
 
 @contextmanager
-def _replaced(model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+def replaced(model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, parameters and buffers are replaced by `tensors`, by name.
+
+    A backward belongs inside, too: with gradient checkpointing it calls parts of the network
+    again. A tensor that stands in several places (tied weights, a module under two names) is
+    replaced in all of them; afterwards every place holds what it held.
+    (`torch.func.functional_call` leaves plain tensors behind in a module that is registered
+    twice.)
+    """
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     by_identity = {id(own[name]): tensor for name, tensor in tensors.items()}
     places = [
@@ -40,3 +36,8 @@ def _replaced(model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]
     finally:
         for slots, key, tensor in places:
             slots[key] = tensor  # type: ignore[assignment]
+
+
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of each, which a forward may change."""
+    return {name: tensor.clone() for name, tensor in tensors.items()}
