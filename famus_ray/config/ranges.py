@@ -63,7 +63,9 @@ class FloatRange(_Conditional):
         return [self.low, self.high]
 
     def contains(self, value: Any) -> bool:
-        if not _is_number(value) or not self.low <= value <= self.high:
+        # The last step may end a rounding error above `high`.
+        slack = 1e-9 * (self.high - self.low) if self.step else 0.0
+        if not _is_number(value) or not self.low - slack <= value <= self.high + slack:
             return False
         places = (value - self.low) / (self.step or 1.0)
         return self.step is None or abs(places - round(places)) < 1e-6

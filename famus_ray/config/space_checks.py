@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from pydantic import ValidationError
+
 from famus_ray.config.mistakes import key_hint, shown
-from famus_ray.config.ranges import Derived, Range, listed
+from famus_ray.config.ranges import Choice, Derived, Range, listed
 from famus_ray.config.resolve import Resolved, problems_of
-from famus_ray.config.schema import field_names
+from famus_ray.config.schema import field_names, setting_value
 from famus_ray.config.space_order import in_a_circle
 from famus_ray.config.space_walk import Walk
 from famus_ray.config.study_checks import grid_problems, population_problems
@@ -35,6 +38,7 @@ def space_problems(
         elif name.startswith(_FIXED) and name not in _NOT_FIXED:
             found.append(f"{name}: is the same for all trials of a study; put it under settings")
     for name, entry in entries.items():
+        found += _the_same(name, entry)
         if isinstance(entry, Derived) and entry.of not in field_names():
             found.append(f"{name}.of: {entry.of} is not a setting{key_hint(entry.of)}")
         for key in entry.when:
@@ -79,6 +83,19 @@ def base_problems(
     if study.scheduler == "pbt":
         found += population_problems(entries)
     return found
+
+
+def _the_same(name: str, entry: Range) -> Iterator[str]:
+    """Choices that are written in different ways and make one value, such as 1, 1.0 and "1"."""
+    if not isinstance(entry, Choice) or name not in field_names():
+        return
+    written: dict[Any, list[str]] = {}
+    for value in entry.values:
+        with suppress(ValidationError):  # said of the value itself
+            written.setdefault(repr(setting_value(name, value)), []).append(shown(value))
+    for same in written.values():
+        if len(same) > 1:
+            yield f"{name}.values: {', '.join(same)} are the same value; keep one"
 
 
 def _is_known(name: str, entry: Range) -> bool:
