@@ -6,6 +6,7 @@ in its place: from the best one's checkpoint of that epoch, with learning rates 
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 from collections import deque
@@ -59,7 +60,7 @@ class Population:
         if epoch % self._every or epoch >= self._last:
             return False
         values = self._values.setdefault(epoch, {})
-        values[number] = value
+        values[number] = value if math.isfinite(value) else -math.inf  # a failed judgement is last
         if self._rank(epoch).index(number) < len(values) - len(values) // QUARTER:
             return False
         self._poor[number] = epoch

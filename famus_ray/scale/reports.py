@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = ["OnTrial", "Report", "TrialNews", "trial_id"]
 
@@ -31,6 +32,17 @@ class Report:
     node: str | None = None
     latest: float | None = None
 
+    def without_infinities(self) -> Report:
+        """The same, with NaN for a value, cost or latest metric that is not finite: a failed
+        judgement, which no comparison takes for the best."""
+        costs = {name: _finite(cost) for name, cost in self.costs.items()}
+        latest = None if self.latest is None else _finite(self.latest)
+        return replace(self, value=_finite(self.value), costs=costs, latest=latest)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else math.nan
+
 
 @dataclass(frozen=True)
 class TrialNews:
@@ -57,8 +69,9 @@ class TrialNews:
 
     @property
     def value(self) -> float | None:
-        """The metric at the best epoch so far."""
-        return self.report.value if self.report else None
+        """The metric at the best epoch so far, None where it is not finite."""
+        value = self.report.value if self.report else math.nan
+        return value if math.isfinite(value) else None
 
 
 OnTrial = Callable[[TrialNews], None]
