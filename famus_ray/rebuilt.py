@@ -183,4 +183,4 @@ def _rows(study: Path) -> dict[str, dict[str, Any]]:
         table = read_table(study / "trials.parquet", TRIALS)
     except UserError:
         return {}
-    return {str(row["trial_id"]): row for row in table.to_dict("records")}
+    return {str(row["trial_id"]): dict(row) for _, row in table.iterrows()}

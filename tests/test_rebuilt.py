@@ -78,7 +78,7 @@ def test_a_trial_of_which_nothing_is_left_costs_that_trial_alone(study):
     (study / "trials" / "0001" / "config.yaml").write_text("model: [")
     with pytest.warns(UserWarning, match="trial 0001 is left out"):
         assert load_trials(study)["trial"].tolist() == [0, 2]
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="trial 0001 is left out"):
         assert set(load_curves(study)["trial"]) == {0, 2}
 
 

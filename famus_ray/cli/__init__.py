@@ -12,7 +12,7 @@ from famus_ray.cli.bench import bench_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
 from famus_ray.cli.spaces import spaces_app
-from famus_ray.errors import Diverged, UserError
+from famus_ray.errors import Diverged, StudyStopped, UserError
 
 __all__ = ["main"]
 
@@ -47,7 +47,7 @@ def main() -> None:
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(2)
-    except (Diverged, OSError) as error:  # a full disk, a missing permission
+    except (Diverged, StudyStopped, OSError) as error:  # a full disk, a missing permission
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -22,6 +22,7 @@ __all__ = [
     "Searched",
     "listed",
     "scalar",
+    "span",
 ]  # fmt: skip
 
 _Number = int | float
@@ -190,6 +191,19 @@ class Derived(_Conditional):
 
 Searched = FloatRange | IntRange | Choice
 Range = Annotated[FloatRange | IntRange | Choice | Constant | Derived, Field(discriminator="type")]
+
+
+def span(entry: Range) -> str:
+    """The values of an entry, for people."""
+    if isinstance(entry, Choice):
+        return " | ".join(map(str, entry.values))
+    if isinstance(entry, Constant):
+        return str(entry.value)
+    if isinstance(entry, Derived):
+        return f"{entry.times:g} x {entry.of}"
+    usual = type(entry).model_fields["step"].default
+    step = "" if entry.step == usual else f", step {entry.step}"
+    return f"{entry.low} … {entry.high}{step}{' (log)' if entry.log else ''}"
 
 
 def listed(wanted: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from famus_ray.errors import UserError, did_you_mean
 
 __all__ = [
     "Resolved",
+    "flattened",
     "load_yaml",
     "preset_names",
     "preset_path",
@@ -176,6 +177,11 @@ def _parse_override(item: str) -> dict[str, Any]:
         raise UserError(f"command line: {str(error).splitlines()[0]}") from error
     assert isinstance(parsed, dict)
     return {str(key): value for key, value in parsed.items()}
+
+
+def flattened(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in the form of a file, by dotted key."""
+    return dict(_flatten(layer))
 
 
 def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

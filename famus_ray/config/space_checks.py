@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from famus_ray.config.mistakes import key_hint, shown
 from famus_ray.config.ranges import Choice, Derived, Range, listed
+from famus_ray.config.read_by import unread
 from famus_ray.config.resolve import Resolved, problems_of
 from famus_ray.config.schema import field_names, setting_value
 from famus_ray.config.space_order import in_a_circle
@@ -17,10 +18,15 @@ from famus_ray.config.space_walk import Walk
 from famus_ray.config.study_checks import grid_problems, population_problems
 from famus_ray.config.trial_config import decoded
 
-__all__ = ["base_problems", "space_problems"]
+__all__ = ["base_problems", "is_of_a_trial", "space_problems"]
 
 _FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
 _NOT_FIXED = ("run.batch_size",)
+
+
+def is_of_a_trial(name: str) -> bool:
+    """Whether a setting may differ between the trials of a study and change what is computed."""
+    return (not name.startswith(_FIXED) or name in _NOT_FIXED) and name != "data.root"
 
 
 def space_problems(
@@ -35,10 +41,9 @@ def space_problems(
     for name in named:
         if name not in field_names():
             found.append(f"{name}: not a setting{key_hint(name)}")
-        elif name.startswith(_FIXED) and name not in _NOT_FIXED:
+        elif name != "data.root" and not is_of_a_trial(name):
             found.append(f"{name}: is the same for all trials of a study; put it under settings")
     for name, entry in entries.items():
-        found += _the_same(name, entry)
         if isinstance(entry, Derived) and entry.of not in field_names():
             found.append(f"{name}.of: {entry.of} is not a setting{key_hint(entry.of)}")
         for key in entry.when:
@@ -66,7 +71,7 @@ def base_problems(
     known = {name: entry for name, entry in entries.items() if _is_known(name, entry)}
     for name in in_a_circle(known):
         del known[name]
-    found = []
+    found = [problem for name, entry in entries.items() for problem in _the_same(name, entry)]
     values = Walk({}, base).base
     for name, entry in [*known.items()]:
         if isinstance(entry, Derived) and (words := _words(entry.of, known, values)):
@@ -77,6 +82,7 @@ def base_problems(
     found += [problem for i, point in enumerate(points) for problem in _left_out(i, point, known)]
     walk = Walk(known, base)
     found += _refused(walk, base.sources)
+    found += unread(known, base.config.method.name)
     study = base.config.study
     if study.searcher == "grid":
         found += grid_problems(walk, base)

@@ -10,7 +10,7 @@ import math
 import random
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,12 @@ class Population:
         if number in self._poor:
             self._due.append(self._poor.pop(number))
 
-    def child(self, number: int, settings: Sequence[Mapping[str, Any]]) -> Child:
+    def child(self, number: int, settings: Mapping[int, Mapping[str, Any]]) -> Child:
         """The next child.
 
         Args:
             number: that the child will have.
-            settings: of all trials.
+            settings: of all trials, by number.
         """
         epoch = self._due[0]
         draw = random.Random(epoch_seed(self._seed, "exploit", number))  # noqa: S311

@@ -21,6 +21,7 @@ from famus_ray.memory import keep_freed_memory
 from famus_ray.scale.cluster import on_devices
 from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
+from famus_ray.scale.stopping import machine_fault
 
 __all__ = ["TrialProcess"]
 
@@ -68,8 +69,10 @@ class TrialProcess:
             report = self._runs.step()
         except Diverged as error:
             return {"done": True, "end": "pruned", "error": str(error)}
-        except Exception:  # noqa: BLE001 - whatever the training raises is this trial's alone
-            return {"done": True, "end": "failed", "error": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001 - whatever the training raises is its own
+            fault = machine_fault(error)
+            told = traceback.format_exc() + (f"{fault}\n" if fault else "")
+            return {"done": True, "end": "failed", "error": told, "fault": fault is not None}
         done = report.epoch >= self._base["schedule"]["epochs"]
         return {
             "done": done,
