@@ -79,7 +79,9 @@ def test_a_search_over_what_the_method_does_not_read_is_refused():
     with pytest.raises(UserError) as caught:
         load_space("quick", ("method=ce",))
     assert "meta.lr: no setting that method ce reads; for mwnet, famus, clidmu" in str(caught.value)
-    with pytest.raises(UserError, match=r"meta\.k.*: no setting that method mwnet reads; for famus"):
+    with pytest.raises(
+        UserError, match=r"meta\.k.*: no setting that method mwnet reads; for famus"
+    ):
         load_space("famus", ("method=mwnet",))
 
 
