@@ -22,7 +22,7 @@ from drawing import fill
 
 import famus_ray as fr
 from famus_ray.config.space import load_space, saved_space
-from famus_ray.config.space_file import space_path
+from famus_ray.config.space_file import read_ranges, space_path
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import PARAMETER
@@ -78,7 +78,7 @@ def section(trials: pd.DataFrame, space_file: Path) -> str:
         for choice, rows in trials.groupby(PARAMETER + setting):
             cells = [_mean(rows[c]) for c in ("value", "test_best", "test_last10")]
             lines.append(f"| `{setting}={choice}` | {len(rows)} | {' | '.join(cells)} |")
-    shares, newline = bootstrap_shares(trials, space_file, rng), "\n"
+    shares, newline = parameter_importance(trials, read_ranges(space_file)), "\n"
     return (
         "\n".join(lines)
         + f"""
@@ -91,26 +91,14 @@ Mean ± standard deviation over trials, in percent, each trial the mean of its s
     )
 
 
-def bootstrap_shares(
-    trials: pd.DataFrame, space_file: Path, rng: np.random.Generator, resamples: int = 50
-) -> pd.DataFrame:
-    """One row a resample of the trials: each choice's share of the variance (fANOVA)."""
-    found = []
-    for _ in range(resamples):
-        drawn = trials.iloc[rng.integers(len(trials), size=len(trials))].reset_index(drop=True)
-        found.append(parameter_importance(drawn, space_file, seed=int(rng.integers(2**31))))
-    return pd.DataFrame(found).reindex(columns=list(CHOICES)).fillna(0.0)
-
-
 def matter(shares: pd.DataFrame) -> str:
-    low, high = shares.quantile((1 - LEVEL) / 2), shares.quantile((1 + LEVEL) / 2)
     each = (
-        f"`{s}` {shares[s].median():.0%} ({low[s]:.0%} … {high[s]:.0%})"
-        for s in shares.median().sort_values(ascending=False).index
+        f"`{name}` {row.share:.0%} ({row.low:.0%} … {row.high:.0%})"
+        for name, row in shares.reindex(list(CHOICES)).dropna().iterrows()
     )
     return (
-        "Shares of the variance of the validation accuracy among these three (fANOVA, median and\n"
-        f"{LEVEL:.0%} interval of {len(shares)} resamples of the trials):\n{', '.join(each)}."
+        "Shares of the variance of the validation accuracy that the three explain (mean and 90%\n"
+        f"interval of resamples of the trials):\n{', '.join(each)}."
     )
 
 

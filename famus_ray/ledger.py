@@ -41,6 +41,7 @@ __all__ = [
     "COST",
     "EXCESS",
     "FINAL",
+    "NULL",
     "PARAMETER",
     "append_event",
     "finite",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 PARAMETER = "param."  # columns of the trials table that hold a searched setting begin so
+NULL = "null"  # in such a column where null was chosen; it is empty where a condition left it out
 COST = "cost."  # those that hold a minimised objective so
 EXCESS = "excess."  # and those that hold by how much a constraint is broken so, kept at 0 or less
 FINAL = ("completed", "pruned", "failed")
@@ -177,9 +179,9 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
             "parent": event.get("parent"), "from_epoch": event.get("from_epoch"),
             "state": "running", "value": None, "value_std": None, "epochs": 0, "seconds": 0.0,
             "attempts": 0, "started": event["time"], "ended": None, "node": event.get("node"),
-            "error": None,
+            "reason": None, "error": None,
         }  # fmt: skip
-        row |= {PARAMETER + key: value for key, value in event["params"].items()}
+        row |= {PARAMETER + k: NULL if v is None else v for k, v in event["params"].items()}
         trials[trial_id] = row | {"_before": 0.0}
         return
     row = trials.get(trial_id, {})
@@ -193,18 +195,18 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         if value is not None and (row["value"] is None or value > row["value"]):
             row |= {"value": value, "value_std": event.get("value_std")}
         row |= {COST + name: finite(cost) for name, cost in event.get("costs", {}).items()}
-        row |= {EXCESS + text: excess for text, excess in event.get("excess", {}).items()}
+        excess = event.get("excess", {}).items()  # what is no number keeps no bound
+        row |= {EXCESS + text: math.inf if math.isnan(x) else x for text, x in excess}
         row |= {"epochs": event["epoch"], "seconds": row["_before"] + event["seconds"]}
         row["node"] = event.get("node", row["node"])
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
-        if (
-            "epochs" in event
-        ):  # as its curves have it: reports were lost, or undone by a new attempt
+        row["reason"] = event.get("reason")
+        if "epochs" in event:  # as its curves have it: reports were lost, or made again
             row |= {"epochs": event["epochs"], "value": event["value"]}
             row["value_std"] = row["value_std"] if event["value"] is not None else None
     elif kind == "retried":
-        row |= {"state": "running", "ended": None, "error": None}
+        row |= {"state": "running", "ended": None, "error": None, "reason": None}
 
 
 def finite(value: float | None) -> float | None:

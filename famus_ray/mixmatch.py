@@ -14,7 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.meta.collective import global_sum, world_size
-from famus_ray.meta.heads import LearnedWeights, mean_cross_entropy
+from famus_ray.meta.heads import (
+    LearnedWeights,
+    mean_cross_entropy,
+    negative_log_likelihood,
+    summing_to_one,
+)
 
 __all__ = [
     "HalvesWeights",
@@ -23,6 +28,7 @@ __all__ = [
     "MixedMean",
     "PriorMetaLoss",
     "guess",
+    "mixed_label_loss",
     "mixed_targets",
     "prior_divergence",
     "refine",
@@ -34,7 +40,8 @@ CROSS_ENTROPY = -1.0
 
 def sharpen(probabilities_BC: Tensor, temperature: float) -> Tensor:
     """p^(1/T), normalised: the lower T, the nearer to the most probable class."""
-    powers_BC = probabilities_BC ** (1 / temperature)
+    largest_B1 = probabilities_BC.amax(dim=1, keepdim=True)
+    powers_BC = (probabilities_BC / largest_B1) ** (1 / temperature)  # none but small ones vanish
     return powers_BC / powers_BC.sum(dim=1, keepdim=True)
 
 
@@ -71,10 +78,22 @@ class MixedLoss(nn.Module):
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         if targets.dim() == 1:
             return F.cross_entropy(logits_BC, targets, reduction="none")
-        wanted_BC, weight_B = targets[:, :-1], targets[:, -1]
-        cross_B = F.cross_entropy(logits_BC, wanted_BC, reduction="none")
-        squared_B = (torch.softmax(logits_BC, dim=1) - wanted_BC).square().mean(dim=1)
-        return torch.where(weight_B < 0, cross_B, weight_B * squared_B)
+        cross_B = F.cross_entropy(logits_BC, targets[:, :-1], reduction="none")
+        return _by_half(cross_B, torch.softmax(logits_BC, dim=1), targets)
+
+
+def mixed_label_loss(probabilities_BC: Tensor, targets: Tensor) -> Tensor:
+    """`MixedLoss` (B,) of the labels' probabilities, as a transition matrix gives them."""
+    if targets.dim() == 1:
+        return negative_log_likelihood(probabilities_BC, targets)
+    cross_B = negative_log_likelihood(probabilities_BC, targets[:, :-1])
+    return _by_half(cross_B, probabilities_BC, targets)
+
+
+def _by_half(cross_B: Tensor, probabilities_BC: Tensor, targets: Tensor) -> Tensor:
+    wanted_BC, weight_B = targets[:, :-1], targets[:, -1]
+    squared_B = (probabilities_BC - wanted_BC).square().mean(dim=1)
+    return torch.where(weight_B < 0, cross_B, weight_B * squared_B)
 
 
 class MixedMean(nn.Module):
@@ -98,8 +117,8 @@ class HalvesWeights(LearnedWeights):
         is_labelled_B = targets[:, -1] < 0
         raw_B = self.weight_net(losses_B.detach())
         halves_2B = torch.stack([raw_B * is_labelled_B, raw_B * ~is_labelled_B])
-        sums_2 = global_sum(halves_2B.sum(dim=1)).clamp_min(torch.finfo(raw_B.dtype).tiny)
-        weights_B = (halves_2B / sums_2[:, None]).sum(dim=0) / 2
+        sums_21 = global_sum(halves_2B.sum(dim=1, keepdim=True))
+        weights_B = summing_to_one(halves_2B, sums_21).sum(dim=0) / 2
         return torch.dot(weights_B, losses_B)
 
 

@@ -17,7 +17,16 @@ import pandas as pd
 from famus_ray.errors import UserError
 from famus_ray.files import replaced
 
-__all__ = ["CURVES", "LABELS", "SAMPLES", "TRIALS", "Table", "read_table", "write_table"]
+__all__ = [
+    "CURVES",
+    "LABELS",
+    "SAMPLES",
+    "TRIALS",
+    "Table",
+    "of_one_type",
+    "read_table",
+    "write_table",
+]
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ SAMPLES = Table(
 )
 TRIALS = Table(
     "trials",
-    4,  # 3 had no column `from_epoch`, 2 neither `replicates` nor `parent`
+    5,  # 4 had no column `reason`, 3 no `from_epoch`, 2 neither `replicates` nor `parent`
     {
         "trial": ("int64", "", "number of the trial, from 0, in the order of the suggestions"),
         "trial_id": ("string", "", "name of the trial's folder under trials/"),
@@ -81,7 +90,8 @@ TRIALS = Table(
         "started": ("datetime64[us, UTC]", "", "when the trial began"),
         "ended": ("datetime64[us, UTC]", "", "when it ended"),
         "node": ("string", "", "address of the node it ran on"),
-        "error": ("string", "", "traceback of a failed trial"),
+        "reason": ("string", "", "why it was pruned: its value, the rung, and what it needed"),
+        "error": ("string", "", "traceback of a failed trial, or how a pruned one diverged"),
     },
 )
 
@@ -102,10 +112,21 @@ def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
             for name, (dtype, unit, meaning) in table.columns.items()
         },
     }
-    arrow = pa.Table.from_pandas(typed, preserve_index=False)
+    arrow = pa.Table.from_pandas(of_one_type(typed), preserve_index=False)
     metadata = {**(arrow.schema.metadata or {}), _KEY: json.dumps(about).encode()}
     with replaced(path) as temporary:
         pq.write_table(arrow.replace_schema_metadata(metadata), temporary)
+
+
+def of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, with text for every value where a column has words and numbers: Parquet takes no
+    column of both."""
+    mixed = [
+        name
+        for name in frame
+        if frame[name].dtype == object and frame[name].dropna().map(type).nunique() > 1
+    ]
+    return frame.assign(**{str(c): frame[c].map(str, na_action="ignore") for c in mixed})
 
 
 def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from famus_ray.mixmatch import (
     MixedMean,
     PriorMetaLoss,
     guess,
+    mixed_label_loss,
     mixed_targets,
     prior_divergence,
     refine,
@@ -131,7 +132,7 @@ def test_the_meta_gradient_of_a_mixed_batch_is_exact(head, released):
     inner = {
         "weights": LearnedWeights(example_loss=MixedLoss()),
         "halves": HalvesWeights(example_loss=MixedLoss()),
-        "matrix": TransitionMatrix(CLASSES, example_loss=MixedLoss()),
+        "matrix": TransitionMatrix(CLASSES, label_loss=mixed_label_loss),
     }
     mixed = MixedHead(inner[head], 1.0).double()
     net = PreActResNet(CLASSES, 3, (1, 1), (4, 6)).double()

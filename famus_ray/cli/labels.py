@@ -42,15 +42,15 @@ def labels(
         check_target(to, ".csv", ".parquet", ".html")
     from famus_ray.cli.output import say
     from famus_ray.reading.folders import find_folder
-    from famus_ray.reading.labels import load_labels, why_weak
+    from famus_ray.reading.labels import load_labels, what_is_missing, why_weak
 
-    ranked, warning = load_labels(name), why_weak(name)
-    if warning:
-        say(f"famus-ray: {warning}")
+    ranked, warning, notes = load_labels(name), why_weak(name), what_is_missing(name)
+    for line in [warning, *notes] if warning else notes:
+        say(f"famus-ray: {line}")
     if compare:
         _compare(find_folder(name), ranked, as_json)
     elif to is not None and to.suffix == ".html":
-        _write_page(find_folder(name), ranked, to, top or 200, warning)
+        _write_page(find_folder(name), ranked, to, top or 200, notes, warning)
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif to is not None:
         from famus_ray.cli.output import write_frame
@@ -70,17 +70,19 @@ def labels(
         )
 
 
-def _write_page(run: Path, ranked: pd.DataFrame, to: Path, top: int, warning: str) -> None:
+def _write_page(
+    run: Path, ranked: pd.DataFrame, to: Path, top: int, notes: list[str], warning: str
+) -> None:
     from famus_ray.reading.labels_page import write_labels_page
 
-    pictures, note = {}, ""
+    pictures = {}
     try:
         from famus_ray.data.thumbnails import thumbnails
 
         pictures = thumbnails(run, ranked["id"].head(top).tolist())
     except (ImportError, ValueError) as error:  # no torch here, or no data
-        note = f"Without pictures: {error}"
-    write_labels_page(to, run.name, ranked, top, pictures, note, warning)
+        notes = [*notes, f"without pictures: {error}"]
+    write_labels_page(to, run.name, ranked, top, pictures, notes, warning)
 
 
 def _compare(run: Path, ranked: pd.DataFrame, as_json: bool) -> None:

@@ -74,7 +74,19 @@ def show_run(result: RunResult, as_json: bool) -> None:
         f"test accuracy: {s.best:.2%} at epoch {s.best_epoch} (best {s.selected_on}), "
         f"{s.last10:.2%} mean of the last {last}"
     )
+    if told := _wrong_labels(result.path):
+        print(told)
     print(f"{result.path}\nnext: famus-ray report {result.path}; famus-ray labels {result.path}")
+
+
+def _wrong_labels(run: Path) -> str:
+    """One line on the share of the training labels that noise has changed; empty where none."""
+    from famus_ray.reading.folders import load_manifest
+
+    data = load_manifest(run)["data"]
+    if not data["labels_changed"]:
+        return ""
+    return f"wrong training labels: {data['labels_changed']:.1%} of {data['train']}"
 
 
 def show_study(path: Path, as_json: bool) -> None:
@@ -125,6 +137,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
         settings = [c for c in trials if str(c).startswith(PARAMETER)]
         again = [c for c in ("replicates", "parent", "from_epoch") if trials[c].notna().any()]
         spread = [c for c in ("value_std",) if trials[c].notna().any()]
+        why = [c for c in ("reason",) if trials[c].notna().any()]
         shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
         more = [c for c in trials if str(c).startswith(shown)]
         columns = [
@@ -137,6 +150,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
             "epochs",
             "seconds",
             *settings,
+            *why,
         ]
         rows = trials[columns].astype(object).where(trials[columns].notna(), "")
         names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]
@@ -188,7 +202,9 @@ def write_frame(frame: pd.DataFrame, to: Path) -> None:
         if to.suffix == ".csv":
             frame.to_csv(temporary, index=False)
         else:
-            frame.to_parquet(temporary, index=False)
+            from famus_ray.tables import of_one_type
+
+            of_one_type(frame).to_parquet(temporary, index=False)
 
 
 def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -205,4 +221,6 @@ def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "null"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

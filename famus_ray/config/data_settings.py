@@ -57,7 +57,8 @@ class NoiseConfig(Section):
     """symmetric: exactly int(rate*N) labels redrawn over all classes (DivideMix);
     symmetric_per_sample: each label with probability rate (FaMUS, MW-Net);
     symmetric_excl: as symmetric, never the true class; asymmetric: to a similar class;
-    instance: a rate and a likely class of each image's own (Xia et al. 2020), rate their mean;
+    instance: a rate and a likely class of each image's own (Xia et al. 2020), drawn around rate
+    within [0, 1], so that their mean is rate from 0.3 to 0.7 only (0.101 at 0.05);
     file: the labels in noise.file."""
     rate: Float = Field(0.0, ge=0, le=1)
     """Share of the labels that is redrawn."""

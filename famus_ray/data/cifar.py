@@ -14,8 +14,11 @@ from famus_ray.errors import UserError
 __all__ = ["read_cifar10", "read_cifar100"]
 
 _BYTES_PER_IMAGE = 3 * 32 * 32
-_PIXEL_MEAN = (0.4914, 0.4822, 0.4465)
-_PIXEL_STD = (0.2470, 0.2435, 0.2616)
+# Of the training images' pixels, by the number of classes: mean and standard deviation.
+_PIXELS = {
+    10: ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    100: ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
 
 
 def read_cifar10(root: Path) -> tuple[Images, Images]:
@@ -123,4 +126,4 @@ def _images(parts: list[dict[str, Any]], superclass_of: Any = None) -> Images:
     key = "labels" if "labels" in parts[0] else "fine_labels"
     labels = np.concatenate([part[key] for part in parts])
     classes = 10 if key == "labels" else 100
-    return Images(pixels, labels, classes, _PIXEL_MEAN, _PIXEL_STD, superclass_of)
+    return Images(pixels, labels, classes, *_PIXELS[classes], superclass_of)

@@ -33,6 +33,8 @@ __all__ = [
     "TransitionMatrix",
     "WeightNet",
     "mean_cross_entropy",
+    "negative_log_likelihood",
+    "summing_to_one",
 ]
 
 
@@ -106,13 +108,26 @@ class LearnedWeights(nn.Module):
         return torch.dot(self.weights(losses_B), losses_B)
 
     def weights(self, losses_B: Tensor) -> Tensor:
-        """Each example's weight (B,), in [0, 1]; they sum to 1 over all processes.
+        """Each example's weight (B,), in [0, 1]; they sum to 1 over all processes, or are all 0
+        where Psi gives nothing to any example.
 
         The losses are detached: the weights are no path from the loss to the network.
         """
         raw_B = self.weight_net(losses_B.detach())
-        weights_B: Tensor = raw_B / global_sum(raw_B.sum()).clamp_min(torch.finfo(raw_B.dtype).tiny)
-        return weights_B
+        return summing_to_one(raw_B, global_sum(raw_B.sum()))
+
+
+def summing_to_one(raw_B: Tensor, total: Tensor) -> Tensor:
+    """raw / total, and zeros where the total is 0 but for rounding (MW-Net's released code).
+
+    Args:
+        raw_B: weights of 0 or more, or several rows of them.
+        total: their sum over all processes, one for each row.
+    """
+    finfo = torch.finfo(raw_B.dtype)
+    counts = total > finfo.tiny / finfo.eps**2  # below, the gradient of the quotient overflows
+    shares_B = torch.where(counts, raw_B, torch.zeros_like(raw_B))
+    return shares_B / torch.where(counts, total, torch.ones_like(total))
 
 
 class ExampleWeights(nn.Module):
@@ -131,30 +146,51 @@ class ExampleWeights(nn.Module):
         return torch.dot(self.eps_B, self.example_loss(logits_BC, targets))
 
 
+def negative_log_likelihood(probabilities_BC: Tensor, targets: Tensor) -> Tensor:
+    """-log of the label's probability (B,), in nats; its mean where targets are probabilities.
+
+    A probability below eps^2 of its type counts as that: a loss is at most 32 nats in float32,
+    and second derivatives stay finite.
+
+    Args:
+        probabilities_BC: of each label; nothing here makes a row sum to 1.
+        targets: classes (B,), or probabilities (B, C).
+    """
+    smallest = torch.finfo(probabilities_BC.dtype).eps ** 2
+    logs_BC = probabilities_BC.clamp_min(smallest).log()
+    if targets.dim() == 1:
+        return F.nll_loss(logs_BC, targets, reduction="none")
+    return -(targets * logs_BC).sum(dim=1)
+
+
 class TransitionMatrix(nn.Module):
     """-log (T softmax(z))_y, mean over the global batch: T[y, c] = p(label y | class c).
 
     The columns of T are distributions over labels (Wang et al. 2020, MLC). It begins near
     the identity: `stays` of each column on the diagonal, the rest spread evenly.
+
+    Args:
+        label_loss: losses (B,) from the probabilities of the labels, and targets.
     """
 
     def __init__(
-        self, classes: int, stays: float = 0.9, example_loss: ExampleLoss | None = None
+        self, classes: int, stays: float = 0.9, label_loss: ExampleLoss = negative_log_likelihood
     ) -> None:
         super().__init__()
-        self.example_loss = example_loss or _cross_entropy
+        self.label_loss = label_loss
         others = (1 - stays) / (classes - 1)
         self.matrix_CC = nn.Parameter(torch.full((classes, classes), others).fill_diagonal_(stays))
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        """This process's share of the mean loss, a scalar in nats."""
         labels_BC = torch.softmax(logits_BC, dim=1) @ self.matrix_CC.T
-        tiny = torch.finfo(labels_BC.dtype).tiny
-        # Logarithms of probabilities are logits of these probabilities.
-        losses_B = self.example_loss(labels_BC.clamp_min(tiny).log(), targets)
-        return losses_B.mean() / world_size()
+        return self.label_loss(labels_BC, targets).mean() / world_size()
 
     @torch.no_grad()
     def project(self) -> None:
-        """No negative entries, and every column sums to 1."""
+        """No negative entries, and every column sums to 1; one that is left empty is uniform."""
         self.matrix_CC.clamp_(min=0)
-        self.matrix_CC.div_(self.matrix_CC.sum(dim=0, keepdim=True).clamp_min(1e-12))
+        total_C = self.matrix_CC.sum(dim=0)
+        is_empty_C = total_C < torch.finfo(total_C.dtype).tiny
+        self.matrix_CC.masked_fill_(is_empty_C, 1.0)
+        self.matrix_CC.div_(self.matrix_CC.sum(dim=0))

@@ -93,4 +93,5 @@ class L2RWStep:
 def positive_weights(grads_B: Tensor) -> Tensor:
     """max(-grad, 0), summing to 1 over all processes; all zero if no example helps."""
     raw_B = (-grads_B).clamp_min(0)
-    return raw_B / global_sum(raw_B.sum()).clamp_min(torch.finfo(raw_B.dtype).tiny)
+    total = global_sum(raw_B.sum())
+    return raw_B / torch.where(total > 0, total, torch.ones_like(total))

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
-from famus_ray.losses import example_loss
 from famus_ray.meta.gates import FixedGates
-from famus_ray.meta.heads import TransitionMatrix
+from famus_ray.meta.heads import TransitionMatrix, negative_log_likelihood
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods.mwnet import judging_rows
+from famus_ray.mixmatch import mixed_label_loss
 from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build"]
@@ -21,7 +21,8 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
     del gate_noise
     first = next(model.parameters())
     classes = list(model.parameters())[-1].shape[0]  # the classifier's bias
-    head = TransitionMatrix(classes, example_loss=example_loss(config)).to(first.device)
+    label_loss = mixed_label_loss if config.has_two_networks else negative_log_likelihood
+    head = TransitionMatrix(classes, label_loss=label_loss).to(first.device)
     groups = layer_groups(model, "stage", "all")
     return MetaStep(
         head=head,

@@ -150,11 +150,19 @@ def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
     return figure
 
 
-def importance_figure(shares: pd.Series) -> go.Figure:
-    """One bar a setting: its share of the variance."""
+def importance_figure(shares: pd.DataFrame) -> go.Figure:
+    """One bar a setting: its share of the variance, and a line over its interval."""
     figure = new_figure("share of the variance", "")
     ordered = shares[::-1]
-    figure.add_bar(x=ordered, y=ordered.index, orientation="h", marker_color="#0b7a75")
+    figure.add_bar(
+        x=ordered["share"], y=ordered.index, orientation="h", marker_color="#0b7a75",
+        error_x={
+            "array": (ordered["high"] - ordered["share"]).clip(lower=0),
+            "arrayminus": (ordered["share"] - ordered["low"]).clip(lower=0),
+            "color": "#5d6b78",
+        },
+        hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+    )  # fmt: skip
     height = min(380, 100 + 40 * len(shares))
     return figure.update_layout(height=height, margin={"l": 150, "r": 20, "t": 16, "b": 48})
 
@@ -168,7 +176,7 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
     given = trials[PARAMETER + setting]
     numbers = pd.to_numeric(given, errors="coerce")
     has_words = bool((given.notna() & numbers.isna()).any())
-    for state, rows in trials.groupby(states(trials)):
+    for state, rows in trials[given.notna()].groupby(states(trials)):
         figure.add_scatter(
             x=rows[PARAMETER + setting].astype(str if has_words else float),
             y=rows["value"],

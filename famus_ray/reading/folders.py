@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,12 +120,23 @@ def load_manifest(folder: str | Path) -> dict[str, Any]:
 
 
 def load_trials(study: str | Path) -> pd.DataFrame:
-    """One row a trial of a study, in the order of the suggestions: number, state, value, epochs,
-    seconds, when and where it ran, its error, and a column `param.<setting>` for each setting.
+    """One row a trial of a study, in the order of the suggestions.
 
-    Comes from the ledger, so failed, pruned and interrupted trials are in it, and so is
-    a study that is still under way. `value` is the study's metric at the best epoch, a share in
-    [0, 1]. Types, units and meanings of the columns are in `famus_ray.tables.TRIALS`.
+    - `trial`, `trial_id`: its number, from 0, and the name of its folder under trials/;
+    - `replicates`: the trial whose configuration it trains with another seed;
+    - `parent`, `from_epoch`: the trial and epoch whose checkpoint it went on from (pbt);
+    - `state`: running, completed, pruned, failed or interrupted;
+    - `value`, `value_std`: the study's metric at the best epoch, a share in [0, 1] where it is an
+      accuracy, and its deviation over seeds; empty where it was never finite;
+    - `epochs`, `seconds`, `attempts`: completed epochs, training time, how often it began;
+    - `started`, `ended`, `node`: when and where it ran;
+    - `reason`: why it was pruned;
+    - `error`: the traceback of a failed trial, or how a pruned one diverged.
+
+    Then one column `param.<setting>` a searched setting, the text null where null was chosen and
+    empty where a condition left it out; `cost.<curve>` a minimised objective, and
+    `excess.<constraint>` a constraint, above 0 where it is broken. Comes from the ledger, so
+    failed, pruned and interrupted trials are in it, and so is a study that is still under way.
 
     Args:
         study: its path, or its name under `runs/`.
@@ -137,8 +149,9 @@ def load_trials(study: str | Path) -> pd.DataFrame:
     if ledger.is_file():
         return table_of(all_events(folder), live=is_held(ledger))
     if (frame := _kept_table(folder / "trials.parquet")) is not None:
-        for column in {"replicates", "parent", "from_epoch"} - {*frame}:  # older versions had none
-            frame[column] = pd.Series(pd.NA, index=frame.index, dtype="Int64")
+        for column in {"replicates", "parent", "from_epoch", "reason"} - {*frame}:  # older versions
+            dtype = "string" if column == "reason" else "Int64"
+            frame[column] = pd.Series(pd.NA, index=frame.index, dtype=dtype)
         return frame
     if len(rebuilt := table_of(all_events(folder))):
         return rebuilt
@@ -256,8 +269,9 @@ def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
         curves: `load_curves` of one run; of a study, the rows of one trial and seed.
         select: the split that picks the best epoch, the latest of equals.
     """
-    wide = curves.pivot_table(index="epoch", columns="metric", values="value", sort=True)
-    latest_first = wide[f"{select}/top1"].iloc[::-1]
+    finite = curves.replace({"value": [math.inf, -math.inf]}, math.nan)
+    wide = finite.pivot_table(index="epoch", columns="metric", values="value", dropna=False)
+    latest_first = wide[f"{select}/top1"].fillna(-math.inf).iloc[::-1]
     best_epoch = int(str(latest_first.idxmax()))
     test = wide["test/top1"]
     return RunSummary(

@@ -9,8 +9,16 @@ import pandas as pd
 
 from famus_ray.errors import UserError
 from famus_ray.reading.folders import find_folder, load_config, load_curves, load_samples
+from famus_ray.tables import LABELS, read_table
 
-__all__ = ["LabelQuality", "label_quality", "load_labels", "rank_labels", "why_weak"]
+__all__ = [
+    "LabelQuality",
+    "label_quality",
+    "load_labels",
+    "rank_labels",
+    "what_is_missing",
+    "why_weak",
+]
 
 LabelQuality = dict[str, float]
 
@@ -22,6 +30,9 @@ def load_labels(run: str | Path) -> pd.DataFrame:
     """One row a training example, the most suspicious label first: `id`, `is_label_issue`,
     `label_score` (probability in [0, 1] that the given label is right), `given_label`,
     `predicted_label`, `loss` in nats, `judgements`, `true_label`; `rank_labels` explains them.
+
+    Images that were held out of training, for validation or for the meta set, are not in it, and a
+    run that goes on judges its labels again: `what_is_missing` says how many, and how far it is.
 
     Args:
         run: its path, or its name under `runs/`.
@@ -66,12 +77,15 @@ def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
 def label_quality(ranked: pd.DataFrame) -> LabelQuality:
     """How well a ranking finds the labels that are known to be wrong.
 
-    - `auroc`: probability that a wrong label ranks before a right one;
+    - `auroc`: probability that a wrong label ranks before a right one, of equals one half;
     - `precision`: share of wrong labels among the first n, n the number of wrong labels;
     - `wrong`: their share of all labels.
 
+    Labels with the same score, and loss where there is one, are equal: their order says nothing, so
+    both numbers are the mean over all of their orders.
+
     Args:
-        ranked: the most suspicious first, with `given_label` and `true_label`.
+        ranked: the most suspicious first, with `label_score`, `given_label` and `true_label`.
 
     Raises:
         UserError: no label is known to be wrong, or none to be right.
@@ -84,14 +98,25 @@ def label_quality(ranked: pd.DataFrame) -> LabelQuality:
             "the ranking can be measured only where wrong labels are known: with noise.kind, "
             "CIFAR-N's files, or a table with clean_label"
         )
-    places = np.arange(len(is_wrong))
-    right_before = places[is_wrong] - np.arange(wrong)
-    auroc = 1 - right_before.sum() / (wrong * (len(is_wrong) - wrong))
+    groups = _equals(known).to_numpy()
+    wrong_G = np.bincount(groups, weights=is_wrong)
+    right_G = np.bincount(groups, weights=~is_wrong)
+    right_after_G = right_G.sum() - right_G.cumsum()
+    won = (wrong_G * (right_after_G + right_G / 2)).sum()
+    size_G = wrong_G + right_G
+    taken_G = (wrong - (size_G.cumsum() - size_G)).clip(0, size_G)  # of each among the first n
     return {
-        "auroc": float(auroc),
-        "precision": float(is_wrong[:wrong].mean()),
+        "auroc": float(won / (wrong * (len(is_wrong) - wrong))),
+        "precision": float((taken_G * wrong_G / size_G).sum() / wrong),
         "wrong": float(is_wrong.mean()),
     }
+
+
+def _equals(ranked: pd.DataFrame) -> pd.Series[int]:
+    """The place, from 0, of each row's group of equals."""
+    keys = ranked[[c for c in ("label_score", "loss") if c in ranked]].fillna(np.inf)
+    groups: pd.Series[int] = keys.ne(keys.shift()).any(axis=1).cumsum() - 1
+    return groups
 
 
 def why_weak(run: str | Path) -> str:
@@ -117,6 +142,50 @@ def why_weak(run: str | Path) -> str:
         f"data, always guessing the commonest label would be on about {guessing:.0%}; train it "
         "for longer before you trust this list"
     )
+
+
+def what_is_missing(run: str | Path) -> list[str]:
+    """Lines for people on what the list of a run's labels does not say: how far the run is, where
+    it has not finished, and how many of the data set's training images are not in the list.
+
+    Args:
+        run: its path, or its name under `runs/`.
+    """
+    samples, path = load_samples(run), find_folder(run)
+    config = load_config(path)
+    judged, epochs = int(samples["epoch"].max()), int(config["schedule"]["epochs"])
+    found = []
+    if judged < epochs:
+        found.append(
+            f"the run has not finished: its labels were judged after epoch {judged} of {epochs}, "
+            "and will be again"
+        )
+    left_out = _held_out(path)
+    if left_out:
+        counts = " and ".join(f"{count} {split}" for split, count in left_out.items())
+        how = "; data.validation_fraction=0 run.select=test trains on the first, and ranks them"
+        found.append(
+            f"not in the list: {counts} images, which were held out of training"
+            f"{how if 'validation' in left_out else ''}"
+        )
+    if config["data"]["imbalance"] > 1:
+        found.append("not in the list: the training images that data.imbalance leaves out")
+    return found
+
+
+def _held_out(run: Path) -> dict[str, int]:
+    """How many of the data set's own training images each other split holds, if it holds any."""
+    if not (run / "labels.parquet").is_file():
+        return {}
+    labels = read_table(run / "labels.parquet", LABELS, ["id", "split"])
+    by_split = {str(split): set(rows) for split, rows in labels.groupby("split")["id"]}
+    trained = by_split.get("train", set())
+    # A data set's own validation or meta images are numbered from 0, as its training images are.
+    return {
+        split: len(by_split[split])
+        for split in ("validation", "meta")
+        if by_split.get(split) and not by_split[split] & trained
+    }
 
 
 def _most_predicted(samples: pd.DataFrame) -> pd.Series[int]:

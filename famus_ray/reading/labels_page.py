@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +20,7 @@ def write_labels_page(
     ranked: pd.DataFrame,
     top: int,
     pictures: Mapping[int, bytes],
-    note: str = "",
+    notes: Sequence[str] = (),
     warning: str = "",
 ) -> None:
     """Write the `top` first examples of a ranking with their pictures.
@@ -28,7 +28,7 @@ def write_labels_page(
     Args:
         ranked: as `labels.rank_labels` gives it.
         pictures: PNG files by example id, of those that have one.
-        note: why there are no pictures.
+        notes: what is not in it, and why there are no pictures.
         warning: why the ranking is not to be trusted.
     """
     rows = [
@@ -44,7 +44,7 @@ def write_labels_page(
         rows=rows,
         count=len(ranked),
         issues=int(ranked["is_label_issue"].sum()),
-        note=note,
+        notes=[note[0].upper() + note[1:] for note in notes],
         warning=warning,
     )
     write_text(path, page)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from famus_ray.ledger import COST
@@ -25,7 +27,7 @@ def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
     """
     costs = cost_columns(trials)
     done = trials[(trials["state"] == "completed") & is_feasible(trials)]
-    done = done.dropna(subset=["value", *costs])
+    done = done.replace([math.inf, -math.inf], math.nan).dropna(subset=["value", *costs])
     losses = pd.concat([-done["value"], *(done[c] for c in costs)], axis=1).to_numpy()
     beaten = [
         bool(((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any()) for own in losses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 from famus_ray.config.ranges import Range
 from famus_ray.config.space_file import read_ranges
+from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import EXCESS, PARAMETER
 from famus_ray.reading import figures
@@ -26,7 +28,12 @@ from famus_ray.reading.folders import (
     load_trials,
     summarise,
 )
-from famus_ray.reading.importance import FEWEST_TRIALS, comparable_values, parameter_importance
+from famus_ray.reading.importance import (
+    FEWEST_TRIALS,
+    comparable_values,
+    outcomes,
+    parameter_importance,
+)
 from famus_ray.reading.lineage import changed_settings
 from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.ranking import marks, ranked
@@ -68,8 +75,8 @@ def _study(path: Path) -> dict[str, Any]:
     reported = trials["epochs"].gt(0).any()
     curves = load_curves(path) if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
     comparable, at_epoch = comparable_values(trials, curves, metric)
-    shares = parameter_importance(comparable, path / "space.yaml")
-    ranges = read_ranges(path / "space.yaml")
+    ranges = _ranges(path)
+    shares = parameter_importance(comparable, ranges)
     retrained = load_retrained(path)
     best = best_of(trials)
     drawn = trials[~is_replica(trials)]
@@ -78,6 +85,7 @@ def _study(path: Path) -> dict[str, Any]:
     by_importance = [*shares.index, *(s for s in settings if s not in shares.index)]
     return {
         "kind": "study",
+        "subject": _subject(config, ranges),
         "metric": metric,
         "best": best,
         "counts": state_counts(trials),
@@ -95,6 +103,7 @@ def _study(path: Path) -> dict[str, Any]:
         ],
         "children": int(trials["parent"].notna().sum()),
         "importance": _html(figures.importance_figure(shares)) if len(shares) else None,
+        "outcomes": _records(outcomes(trials)),
         "fewest": FEWEST_TRIALS,
         "at_epoch": at_epoch,
         "compared": len(comparable),
@@ -125,12 +134,43 @@ def _run(path: Path) -> dict[str, Any]:
         histograms = [_html(figures.samples_figure(samples, c)) for c in columns]
     return {
         "kind": "run",
+        "subject": _subject(config, {}),
         "summary": summarise(curves, config["run"]["select"]),
         "curves": _html(figures.curves_figure(curves, "top1")),
         "losses": _html(figures.curves_figure(curves, "loss")),
         "histograms": histograms,
         "diagnosis": {title: _html(f) for title, f in diagnosis_figures(curves).items()},
     }
+
+
+def _subject(config: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, str]:
+    """Method, noise and network for the header; what is searched is not one of the base's."""
+
+    def shown(key: str) -> str:
+        section, name = key.split(".")
+        entry = ranges.get(key)
+        if entry is None:
+            return str(config[section][name])
+        values = getattr(entry, "values", None)
+        return " or ".join(map(str, values)) if values else f"{key} searched"
+
+    kind, rate = shown("noise.kind"), shown("noise.rate")
+    percent = f" {float(rate) * 100:g} %" if "noise.rate" not in ranges else f", {rate}"
+    noise = "no noise" if kind == "none" else "noise from a file" if kind == "file" else ""
+    return {
+        "method": shown("method.name"),
+        "model": shown("model.name"),
+        "noise": noise or f"{kind} noise{percent}",
+    }
+
+
+def _ranges(path: Path) -> Mapping[str, Range]:
+    """The searched settings as they are now, for axes alone; none where they cannot be read."""
+    try:
+        return read_ranges(path / "space.yaml")
+    except UserError as error:
+        warnings.warn(f"{error}; the report does without it", stacklevel=2)
+        return {}
 
 
 def _is_log(ranges: Mapping[str, Range], setting: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from famus_ray.ledger import EXCESS, PARAMETER
+from famus_ray.ledger import EXCESS, NULL, PARAMETER
 from famus_ray.reading.folders import load_trials, summarise
 
 __all__ = [
@@ -70,7 +70,7 @@ def best_trial(study: str | Path) -> BestTrial | None:
 
 def best_of(trials: pd.DataFrame) -> BestTrial | None:
     """`best_trial` of a table that is loaded already."""
-    leading = leaders(trials)
+    leading = leaders(trials).dropna(subset="mean")
     if len(leading):
         first = leading.iloc[0]
         row = trials[trials["trial"] == first["trial"]].iloc[0]
@@ -100,9 +100,10 @@ def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     for number in again["replicates"].unique() if len(again) else ():
         chosen_at = trials.loc[trials["trial"] == number, "value"].item()
         values = again.loc[again["replicates"] == number, "value"]
-        rows.append((int(number), chosen_at, len(values), values.mean(), values.std()))
+        mean = values.mean(skipna=False)  # a seed without a finite value leaves none
+        rows.append((int(number), chosen_at, len(values), mean, values.std()))
     table = pd.DataFrame(rows, columns=["trial", "chosen_at", "seeds", "mean", "std"])
-    return table.sort_values("mean", ascending=False)
+    return table.sort_values("mean", ascending=False, kind="stable")
 
 
 def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
@@ -195,9 +196,10 @@ def with_test_accuracy(
 
 
 def settings_of(row: pd.Series[Any]) -> dict[str, Any]:
-    """The searched settings of one row, without those that its conditions left out."""
+    """The searched settings of one row, without those that its conditions left out; None where
+    null was chosen."""
     return {
-        str(name).removeprefix(PARAMETER): _plain(value)
+        str(name).removeprefix(PARAMETER): None if value == NULL else _plain(value)
         for name, value in row.items()
         if str(name).startswith(PARAMETER) and not pd.isna(value)
     }

@@ -30,7 +30,7 @@ from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.own_settings import OwnSettings
 from famus_ray.scale.population import Population, continue_from
 from famus_ray.scale.reports import OnTrial, Report, TrialNews, trial_id
-from famus_ray.scale.searcher import Searcher
+from famus_ray.scale.searcher import Searcher, why_pruned
 from famus_ray.scale.stopping import Failures
 
 __all__ = ["Search"]
@@ -42,11 +42,13 @@ class _Open:
 
     Attributes:
         again: it trains a leader with a further seed.
+        reason: why it should end, where it should.
     """
 
     trial: Trial | None
     again: bool = False
     last: Report | None = None
+    reason: str = ""
 
     @property
     def is_feasible(self) -> bool:
@@ -172,7 +174,8 @@ class Search:
             lost: it failed because its process or node did; a study that is resumed tries again.
             fault: of the machine, such as a full disk: the same, and no further trial begins.
         """
-        details = {"error": error, "lost": lost or fault or None}
+        reason = self._open[number].reason if state == "pruned" and error is None else None
+        details = {"reason": reason, "error": error, "lost": lost or fault or None}
         known: dict[str, Any] = {key: value for key, value in details.items() if value}
         if state == "failed":
             known |= self._as_its_curves_say(number)
@@ -260,8 +263,13 @@ class Search:
         at.last = report
         if self._population is not None:
             latest = report.value if report.latest is None else report.latest
-            return self._population.reported(number, report.epoch, latest)
-        return at.trial is not None and self.searcher.prunes(at.trial, report)
+            ends = self._population.reported(number, report.epoch, latest)
+            at.reason = f"among the poorest quarter at epoch {report.epoch}: {latest:.4g}"
+            return ends
+        if at.trial is None or not self.searcher.prunes(at.trial, report):
+            return False
+        at.reason = why_pruned(self.searcher.trials, at.trial.number, report, self._config.study)
+        return True
 
     def _end(self, number: int, state: str) -> None:
         at = self._open.pop(number)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+import statistics
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.config.space import Space
 from famus_ray.scale.reports import Report
 from famus_ray.scale.sampling import new_pruner, new_sampler
 
-__all__ = ["Searcher"]
+__all__ = ["Searcher", "why_pruned"]
 
 _UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
 _STATES = {
@@ -115,3 +116,27 @@ class Searcher:
             return []
         found = [last.value, *(last.costs.get(name, math.nan) for name in self._minimised)]
         return found if all(map(math.isfinite, found)) else []
+
+
+def why_pruned(
+    trials: Sequence[FrozenTrial], number: int, report: Report, study: StudyConfig
+) -> str:
+    """One line on why the pruner ended a trial: its value, where, and what it needed."""
+    at = f"{report.value:.4g} at epoch {report.epoch}"
+    if study.scheduler == "median":
+        values = [
+            trial.intermediate_values[report.epoch]
+            for trial in trials
+            if trial.state is TrialState.COMPLETE
+            and math.isfinite(trial.intermediate_values.get(report.epoch, math.nan))
+        ]
+        needed = f", the median of {len(values)} trials is {statistics.median(values):.4g}"
+        return at + (needed if values else "")
+    rungs = [key for key in trials[number].system_attrs if key.startswith("completed_rung_")]
+    if study.scheduler != "asha" or not rungs:
+        return f"{at}, not among the best of its bracket" if rungs else at
+    rung = f"completed_rung_{len(rungs) - 1}"  # as Optuna names what a trial came to there
+    values = sorted((t.system_attrs[rung] for t in trials if rung in t.system_attrs), reverse=True)
+    go_on = max(1, len(values) // study.reduction_factor)
+    needed = f"{values[go_on - 1]:.4g} was needed ({go_on} of {len(values)} go on)"
+    return f"{at}, rung {len(rungs)}: {needed}"

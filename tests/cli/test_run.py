@@ -6,6 +6,8 @@ import shutil
 import pytest
 import yaml
 
+import famus_ray as fr
+
 SHORT = ("train", "digits", "schedule.epochs=1")
 
 
@@ -156,3 +158,12 @@ def test_a_run_can_be_reported_by_its_name(here, unfinished):
 
 def test_no_run_to_resume(refused):
     refused("resume nope", "nope: no such run or study")
+
+
+def test_a_run_says_what_share_of_its_labels_is_wrong(here, trained):
+    path = trained[0] / "runs" / "x"
+    labels = fr.load_samples(path)
+    share = (labels["label"] != labels["true_label"]).mean()
+    code, out, _ = here("resume", str(path))
+    assert code == 0
+    assert f"wrong training labels: {share:.1%} of {len(labels)}\n" in out

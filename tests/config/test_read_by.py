@@ -78,7 +78,8 @@ def written(tmp_path, space, settings="{}"):
 def test_a_search_over_what_the_method_does_not_read_is_refused():
     with pytest.raises(UserError) as caught:
         load_space("quick", ("method=ce",))
-    assert "meta.lr: no setting that method ce reads; for mwnet, famus, clidmu" in str(caught.value)
+    message = str(caught.value)
+    assert "meta.lr: no setting that method ce reads; for mwnet, famus, clidmu" in message
     with pytest.raises(
         UserError, match=r"meta\.k.*: no setting that method mwnet reads; for famus"
     ):

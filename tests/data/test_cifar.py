@@ -109,6 +109,16 @@ def test_cifar100_has_fine_labels_and_superclasses(tmp_path, inside):
     assert train.superclass_of.tolist() == [label % 20 for label in range(100)]
 
 
+def test_each_cifar_is_normalised_by_its_own_pixels(tmp_path):
+    write_cifar10(tmp_path)
+    write_cifar100(tmp_path)
+    for images, mean, std in (
+        (read_cifar10(tmp_path), (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        (read_cifar100(tmp_path), (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    ):
+        assert [(i.mean, i.std) for i in images] == [(mean, std)] * 2
+
+
 def test_asymmetric_noise_on_cifar100_goes_to_the_next_of_the_superclass(tmp_path):
     write_cifar100(tmp_path)
     data = DataConfig(

@@ -114,6 +114,48 @@ def test_the_report_of_a_study_works_offline_and_shows_its_trials(study, run):
     assert "trials 5" in page.text
     assert "completed 5" in page.text
     assert "Share of the variance" in page.text
+    assert "the setting may not matter at all" in page.text
+
+
+def test_the_header_names_what_was_searched_and_speaks_of_noise_where_there_is_some(study, run):
+    add_completed(study, run)
+    assert "famus on digits, symmetric noise 40 % (" in Page(write_report(study)).text
+    config = (study / "config.yaml").read_text()
+    (study / "config.yaml").write_text(config.replace("kind: symmetric", "kind: none"))
+    (study / "space.yaml").write_text(
+        SPACE + "  method.name: {type: choice, values: [ce, famus]}\n"
+        "  noise.rate: {type: float, low: 0.1, high: 0.6}\n"
+    )
+    assert "ce or famus on digits, no noise (" in Page(write_report(study)).text
+    (study / "config.yaml").write_text(config)
+    text = Page(write_report(study)).text
+    assert "ce or famus on digits, symmetric noise, noise.rate searched (" in text
+
+
+def test_how_trials_ended_is_shown_by_the_values_of_their_settings(study, run):
+    add_completed(study, run)
+    assert "How trials ended" not in Page(write_report(study)).text
+    for i in range(3):
+        lr = {"optimiser.lr": 0.4 + i / 100}
+        add_trial(study, run, f"d{i}", "pruned", error="epoch 1: train/loss is nan", **lr)
+    text = Page(write_report(study)).text
+    assert "How trials ended by the values of each setting" in text
+    assert "optimiser.lr 0.05 … 0.1 2 " in text
+    assert "100 %" in text
+
+
+def test_why_a_trial_was_pruned_is_in_the_table(study, run):
+    add_completed(study, run)
+    append_event(study / "ledger.jsonl", "pruned", "t0", reason="0.1 at epoch 1, rung 1")
+    assert "pruned: 0.1 at epoch 1, rung 1" in Page(write_report(study)).text
+
+
+def test_null_and_what_a_condition_left_out_look_different(study, run):
+    add_completed(study, run, 2)
+    add_trial(study, run, "n", "completed", 0.9, **{"meta.lookahead_lr": None})
+    text = Page(write_report(study)).text
+    assert "2 completed, best 0.9000 1 1.0 0.1 all null" in text
+    assert "1 completed 0.2000 1 1.0 0.1 last_stage 0 completed" in text
 
 
 def test_a_setting_is_drawn_as_it_was_searched(study, run):

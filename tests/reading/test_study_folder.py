@@ -1,15 +1,28 @@
 """Runs and studies read from their folders."""
 
+import inspect
+import re
+
 import pandas as pd
 import pytest
 
-from famus_ray import UserError, load_curves, load_trials, summarise
+from famus_ray import (
+    UserError,
+    load_curves,
+    load_labels,
+    load_samples,
+    load_trials,
+    summarise,
+)
+from famus_ray.cli.output import show_trials
 from famus_ray.ledger import append_event
 from famus_ray.reading.figures import epochs_figure, slices_figure, trial_curves_figure
 from famus_ray.reading.folders import find_folder
+from famus_ray.reading.labels import rank_labels
+from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.ranking import ranked
 from famus_ray.reading.trials import best_of, best_trial
-from famus_ray.tables import CURVES, write_table
+from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table, write_table
 
 
 def curves_of(**metrics):
@@ -196,3 +209,92 @@ def test_a_choice_of_words_and_numbers_is_drawn_by_its_words():
         {"trial": [0, 1], "state": "completed", "value": 0.5, "param.data.limit": ["all", 3]}
     )
     assert list(slices_figure(trials, "data.limit", log=False).data[0].x) == ["all", "3"]
+
+
+def documented(function):
+    """The columns that a docstring lists: the backticked names before the colon of each bullet."""
+    lines = re.findall(r"^ +- (`.*?): ", inspect.getdoc(function), re.MULTILINE) or re.findall(
+        r"^- (`.*?): ", inspect.getdoc(function), re.MULTILINE
+    )
+    return {name for line in lines for name in re.findall(r"`([\w.<>]+)`", line)}
+
+
+def test_every_frame_has_the_columns_that_its_docstring_lists(study):
+    assert documented(load_trials) == set(TRIALS.columns)
+    own = {c for c in load_trials(study) if c.startswith("param.")}
+    assert set(load_trials(study)) == set(TRIALS.columns) | own
+    assert documented(load_curves) == set(load_curves(study))
+    samples = pd.DataFrame({name: [0] for name in SAMPLES.columns})
+    run = study / "trials" / "x7"
+    (run / "config.yaml").write_text("run: {}")
+    write_table(run / "samples.parquet", SAMPLES, samples)
+    assert documented(load_samples) == set(load_samples(run))
+    assert documented(rank_labels) == set(load_labels(run))
+    assert set(re.findall(r"`(\w+)`", load_labels.__doc__)) >= documented(rank_labels)
+
+
+def test_null_is_a_value_and_no_value_is_none(tmp_path):
+    add_trial(tmp_path, "a", "completed", [0.5], **{"meta.rate": None, "meta.k": 3})
+    add_trial(tmp_path, "b", "completed", [0.4], **{"meta.rate": 0.1})
+    trials = load_trials(tmp_path)
+    assert trials["param.meta.rate"].tolist() == ["null", 0.1]
+    assert trials["param.meta.k"].isna().tolist() == [False, True]
+    assert best_trial(tmp_path).settings == {"meta.rate": None, "meta.k": 3}
+    show_trials(trials.copy(), tmp_path / "t.parquet", as_json=False)
+    read = pd.read_parquet(tmp_path / "t.parquet")
+    assert read["param.meta.rate"].tolist() == ["null", "0.1"]
+    write_table(tmp_path / "trials.parquet", TRIALS, trials)
+    assert read_table(tmp_path / "trials.parquet", TRIALS)["param.meta.rate"].tolist() == [
+        "null", "0.1",
+    ]  # fmt: skip
+    show_trials(trials.copy(), tmp_path / "t.csv", as_json=False)
+    csv = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
+    assert csv["param.meta.rate"].tolist() == ["null", "0.1"]
+    assert csv["param.meta.k"].tolist() == ["3.0", ""]
+
+
+def test_a_value_that_is_not_finite_is_never_the_best(tmp_path):
+    add_trial(tmp_path, "a", "completed", [float("inf")])
+    add_trial(tmp_path, "b", "completed", [float("nan")])
+    add_trial(tmp_path, "c", "completed", [0.4])
+    trials = load_trials(tmp_path)
+    assert best_of(trials).number == 2
+    assert ranked(trials)["trial"].tolist()[0] == 2
+    assert trials["value"].isna().tolist() == [True, True, False]
+
+
+def test_a_bound_on_what_is_no_number_is_broken(tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    for name, value, excess in (("a", 0.9, float("nan")), ("b", 0.5, -1.0)):
+        append_event(ledger, "started", name, params={})
+        report = {"epoch": 1, "value": value, "seconds": 1.0, "excess": {"loss <= 1": excess}}
+        append_event(ledger, "reported", name, **report)
+        append_event(ledger, "completed", name)
+    assert best_trial(tmp_path).number == 1
+
+
+def test_a_cost_that_is_not_finite_is_not_on_the_front(tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    for name, cost in (("a", float("inf")), ("b", -float("inf")), ("c", float("nan")), ("d", 2.0)):
+        append_event(ledger, "started", name, params={})
+        report = {"epoch": 1, "value": 0.5, "seconds": 1.0, "costs": {"time/step": cost}}
+        append_event(ledger, "reported", name, **report)
+        append_event(ledger, "completed", name)
+    assert pareto_front(load_trials(tmp_path))["trial"].tolist() == [3]
+
+
+def test_a_leader_one_of_whose_seeds_has_no_value_is_not_the_best():
+    trials = trials_of(
+        (0, None, "completed", 0.9, 0), (1, None, "completed", 0.8, 0),
+        (2, 0, "completed", 0.99, 0), (3, 0, "completed", None, 0), (4, 1, "completed", 0.7, 0),
+    )  # fmt: skip
+    assert best_of(trials).number == 1
+    assert ranked(trials)["trial"].tolist() == [1, 4, 0, 2, 3]
+
+
+def test_epochs_that_are_not_finite_are_never_the_best():
+    nan, inf = float("nan"), float("inf")
+    found = summarise(curves_of(validation__top1=[0.3, nan, inf], test__top1=[0.4, 0.6, 0.9]))
+    assert (found.best_epoch, found.best) == (1, 0.4)
+    found = summarise(curves_of(validation__top1=[nan, nan], test__top1=[0.4, 0.6]))
+    assert found.best_epoch == 2

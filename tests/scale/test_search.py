@@ -473,3 +473,25 @@ def test_a_failed_row_agrees_with_the_curves(search, tmp_path):
     row = trials_table(tmp_path / "ledger.jsonl").iloc[0]
     assert (row["epochs"], row["value"]) == (1, 0.125)
     assert len(read_events(tmp_path / "ledger.jsonl")) == 6
+
+
+def test_the_table_says_why_a_trial_was_pruned(search, tmp_path):
+    for scheduler in ("asha", "median", "hyperband"):
+        opened = search(
+            f"study.scheduler={scheduler}", "study.trials=6", "study.startup_trials=2",
+            ledger=scheduler,
+        )  # fmt: skip
+        values = iter([0.5, 0.4, 0.3, 0.2, 0.1, 0.05])
+        for _ in range(6):
+            run_one(opened, value=lambda settings: next(values) / 9)  # noqa: B023
+        trials = trials_table(tmp_path / scheduler)
+        pruned = trials[trials["state"] == "pruned"]
+        assert trials.loc[trials["state"] == "completed", "reason"].isna().all()
+        for row in pruned.itertuples():
+            assert row.reason.startswith(f"{row.value:.4g} at epoch {row.epochs}, ")
+        assert len(pruned)
+    asha = trials_table(tmp_path / "asha")
+    # 0.4 / 9 against 0.5 / 9 after the first epoch: of two one goes on.
+    expected = "0.04444 at epoch 1, rung 1: 0.05556 was needed (1 of 2 go on)"
+    assert asha["reason"][1] == expected
+    assert trials_table(tmp_path / "median")["reason"].dropna().str.contains("the median of").all()
