@@ -17,6 +17,7 @@ import yaml
 
 from famus_ray.config.constraints import read_constraint
 from famus_ray.config.ranges import Range, listed, scalar
+from famus_ray.config.schema import StudyConfig
 from famus_ray.config.space_checks import is_of_a_trial
 from famus_ray.config.space_file import read_ranges
 from famus_ray.errors import UserError
@@ -24,7 +25,7 @@ from famus_ray.judgement import History, judged, measured
 from famus_ray.ledger import FINAL, finite, in_place, read_events
 from famus_ray.tables import CURVES, TRIALS, read_table
 
-__all__ = ["all_events", "histories", "lost_events", "own_values"]
+__all__ = ["all_events", "as_its_curves_say", "histories", "lost_events", "own_values"]
 
 Values = dict[str, Any]
 
@@ -96,6 +97,19 @@ def histories(folder: Path) -> list[dict[int, dict[str, float]]]:
             history.setdefault(int(epoch), {})[str(metric)] = float(value)
         found.append(history)
     return found
+
+
+def as_its_curves_say(folder: Path, study: StudyConfig) -> dict[str, Any]:
+    """Epochs and value of a trial that failed, empty where it has no folder: its reports know less
+    where its process was lost before it could tell, and more where it began again from the start.
+    """
+    if not folder.is_dir():
+        return {}
+    runs = histories(folder)
+    if len(runs) < study.seeds:
+        return {"epochs": 0, "value": None}
+    epochs, value = judged(runs, study.metric)
+    return {"epochs": epochs, "value": finite(value)}
 
 
 def _started(

@@ -95,7 +95,7 @@ def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     The value that a trial was chosen by is not in its mean: the best of many was lucky, too.
     """
     rows = []
-    again = trials[is_replica(trials) & trials["state"].eq("completed") & trials["value"].notna()]
+    again = trials[is_replica(trials) & trials["state"].eq("completed")]
     again = again[again["replicates"].isin(trials["trial"])]  # a leader's line may be lost
     for number in again["replicates"].unique() if len(again) else ():
         chosen_at = trials.loc[trials["trial"] == number, "value"].item()

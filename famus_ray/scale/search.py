@@ -22,14 +22,13 @@ from optuna.trial import Trial
 from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
 from famus_ray.config.trial_config import trial_config
-from famus_ray.judgement import judged
-from famus_ray.ledger import FINAL, append_event, finite, read_events
-from famus_ray.rebuilt import histories
+from famus_ray.ledger import FINAL, append_event, read_events
+from famus_ray.rebuilt import as_its_curves_say
 from famus_ray.scale.given import Given
 from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.own_settings import OwnSettings
 from famus_ray.scale.population import Population, continue_from
-from famus_ray.scale.reports import OnTrial, Report, TrialNews, trial_id
+from famus_ray.scale.reports import OnTrial, Report, TrialNews, read_report, trial_id
 from famus_ray.scale.searcher import Searcher, why_pruned
 from famus_ray.scale.stopping import Failures
 
@@ -146,15 +145,7 @@ class Search:
     def reported(self, number: int, report: Report) -> bool:
         """A trial has finished an epoch; whether it should end here."""
         report = report.without_infinities()
-        append_event(
-            self._ledger, "reported", trial_id(number), epoch=report.epoch,
-            value=finite(report.value),
-            seconds=round(report.seconds, 3), node=report.node,
-            **({} if report.latest is None else {"latest": finite(report.latest)}),
-            **({} if report.value_std is None else {"value_std": report.value_std}),
-            **({"costs": {k: finite(v) for k, v in report.costs.items()}} if report.costs else {}),
-            **({"excess": dict(report.excess)} if report.excess else {}),
-        )  # fmt: skip
+        append_event(self._ledger, "reported", trial_id(number), **report.details())
         should_end = self._report(number, report)
         self._tell_watcher("reported", number)
         return should_end
@@ -178,7 +169,8 @@ class Search:
         details = {"reason": reason, "error": error, "lost": lost or fault or None}
         known: dict[str, Any] = {key: value for key, value in details.items() if value}
         if state == "failed":
-            known |= self._as_its_curves_say(number)
+            folder = self._ledger.parent / "trials" / trial_id(number)
+            known |= as_its_curves_say(folder, self._config.study)
         append_event(self._ledger, state, trial_id(number), **known)
         self.failures.trial_ended(trial_id(number), state, error, fault=fault)
         self._tell_watcher(state, number, error)
@@ -197,7 +189,7 @@ class Search:
             elif event["event"] == "retried" and event.get("anew"):
                 self._own.began_anew(number)
             elif event["event"] == "reported" and number in self._open:
-                self._report(number, _read(event))
+                self._report(number, read_report(event))
             elif event["event"] in FINAL and number in self._open:
                 is_last = place > self._retried.get(event["trial_id"], -1)
                 if is_last and not event.get("lost"):
@@ -281,33 +273,9 @@ class Search:
         if state == "completed" and at.last and math.isfinite(at.last.value) and may_lead:
             self._leaders.completed(number, at.last.value, self._settings[number])
 
-    def _as_its_curves_say(self, number: int) -> dict[str, Any]:
-        """How far a trial that failed has come: the reports know less where its process was lost
-        before it could tell, and more where a new attempt began from the first epoch."""
-        folder = self._ledger.parent / "trials" / trial_id(number)
-        if not folder.is_dir():
-            return {}
-        runs = histories(folder)
-        if len(runs) < self._config.study.seeds:
-            return {"epochs": 0, "value": None}
-        epochs, value = judged(runs, self._config.study.metric)
-        return {"epochs": epochs, "value": finite(value)}
-
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         at = self._open[number]
         can_lead = not at.again and at.is_feasible
         self._on_trial(
             TrialNews(event, number, trial_id(number), at.last, can_lead, error, at.again)
         )
-
-
-def _read(event: Mapping[str, Any]) -> Report:
-    """The report of an event; what was not finite is written as none."""
-    value = math.nan if event["value"] is None else event["value"]
-    latest = event.get("latest")
-    costs = {k: math.nan if v is None else v for k, v in event.get("costs", {}).items()}
-    report = Report(
-        event["epoch"], value, costs=costs, excess=event.get("excess", {}),
-        latest=math.nan if latest is None and "latest" in event else latest,
-    )  # fmt: skip
-    return report.without_infinities()
