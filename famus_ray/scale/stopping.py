@@ -12,7 +12,7 @@ _ALIKE = 3  # failures in a row, for the same reason
 
 _FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
 # torch's writer knows no errno.
-_WRITING = re.compile(r"PytorchStreamWriter failed writing|No space left on device|file write")
+_WRITING = re.compile(r"PytorchStreamWriter failed|inline_container|iostream error|No space left")
 
 
 def machine_fault(error: BaseException) -> str | None:
@@ -23,7 +23,9 @@ def machine_fault(error: BaseException) -> str | None:
         if isinstance(seen, OSError) and seen.errno in _FAULTS:
             return str(seen)
         if isinstance(seen, RuntimeError) and _WRITING.search(str(seen)):
-            return str(seen).splitlines()[0]
+            return (
+                f"a checkpoint cannot be written; is the disk full? ({str(seen).splitlines()[0]})"
+            )
         seen = seen.__cause__ or seen.__context__
     return None
 

@@ -31,7 +31,7 @@ def test_a_full_disk_is_no_fault_of_the_trial(small_disk):
     process = TrialProcess(base, str(small_disk))
     process.begin(0, {})
     result = process.step()
-    assert (result["done"], result["end"], result["fault"]) == (True, "failed", True)
+    assert (result["end"], result["fault"]) == ("failed", True), result["error"]
     assert result["error"].startswith("Traceback")
 
 
@@ -39,13 +39,9 @@ def test_a_full_disk_is_no_fault_of_the_trial(small_disk):
 def test_what_the_machine_refuses_is_its_fault_also_behind_another_error(code):
     error = OSError(getattr(errno, code), "no", "runs/x")
     assert "runs/x" in machine_fault(error)
-    try:
-        try:
-            raise error
-        except OSError as found:
-            raise UserError("x: cannot be read") from found
-    except UserError as found:
-        assert "runs/x" in machine_fault(found)
+    behind = UserError("x: cannot be read")
+    behind.__cause__ = error
+    assert "runs/x" in machine_fault(behind)
 
 
 def test_a_mistake_of_the_training_is_its_own():
