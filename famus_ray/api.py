@@ -171,17 +171,21 @@ def resume_run(
         return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
 
 
-def resume(folder: str | Path, *overrides: str, quiet: bool = False) -> RunResult | StudyResult:
+def resume(
+    folder: str | Path, *overrides: str, retry_failed: bool = False, quiet: bool = False
+) -> RunResult | StudyResult:
     """A run or study that was interrupted, finished; one that is finished already, as it is.
 
     Args:
         folder: its path, or its name under `runs/`.
         overrides: settings that change no number, such as `study.concurrent=2`.
+        retry_failed: of a study, try the trials again that failed, whatever the cause.
         quiet: show no progress; else it is on standard error.
 
     Raises:
-        UserError: neither is there, other settings, a checkpoint is gone, or another process is
-            running it.
+        UserError: neither is there, other settings, a checkpoint is gone, another process is
+            running it, or its space was changed so that it is another study.
+        StudyStopped: a study of which every further trial failed.
         Diverged: a run's loss that is not finite; in a study that ends the trial alone.
     """
     path = find_folder(folder)
@@ -193,7 +197,9 @@ def resume(folder: str | Path, *overrides: str, quiet: bool = False) -> RunResul
     from famus_ray.study_progress import progress_of
 
     with progress_of(path, overrides, console=_console(quiet)) as study:
-        resume_study(path, overrides, study.on_trial)
+        resume_study(
+            path, overrides, study.on_trial, retry_failed=retry_failed, tell=_console(quiet).print
+        )
     return _study_result(path)
 
 
@@ -206,14 +212,16 @@ def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResul
         quiet: show no progress; else it is on standard error.
 
     Raises:
-        UserError: no study there, another process is running it, or it is a grid.
+        UserError: no study there, another process is running it, its space was changed so that it
+            is another study, or it is a grid.
+        StudyStopped: every further trial failed.
     """
     from famus_ray.scale.study import extend_study
     from famus_ray.study_progress import progress_of
 
     path = find_folder(study)
     with progress_of(path, more_trials=trials, console=_console(quiet)) as shown:
-        extend_study(path, trials, shown.on_trial)
+        extend_study(path, trials, shown.on_trial, tell=_console(quiet).print)
     return _study_result(path)
 
 
@@ -232,6 +240,7 @@ def tune(
     Raises:
         UserError: every problem of the space and the settings at once, data that are missing, a
             trial that needs more than the cluster has, or no trial that came to a value.
+        StudyStopped: every trial failed, several in a row alike, or the machine is at fault.
     """
     from famus_ray.config.space import load_space
     from famus_ray.scale.study import run_study

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 __all__ = [
     "DataNotHere",
     "Diverged",
+    "StudyStopped",
     "UserError",
     "did_you_mean",
     "first_line",
@@ -25,6 +26,11 @@ class UserError(ValueError):
 
 class DataNotHere(UserError):
     """The data set's folder is not on this machine, or was not given."""
+
+
+class StudyStopped(RuntimeError):
+    """A study ended early, or nothing in it succeeded; the message says why, and how to go on;
+    exit code 1."""
 
 
 class Diverged(RuntimeError):

@@ -5,10 +5,15 @@ off, at the end or before an `opened`, is left out by readers. Ray's own records
 to read it or to go on from it.
 
     opened     by which process; a study that is resumed is opened again
-    started    a trial was suggested; trials are numbered in this order
+    space      what is searched from here on, and the config that every trial starts from
+    started    a trial was suggested; its id is its number
     attempt    its process began, or began again
+    retried    a trial that failed is to be tried again
     reported   an epoch: value so far, and the seconds of this attempt
     completed, pruned, failed    how it ended
+
+An event with `rebuilt` was lost, and is from the trial's folder (`rebuilt`): it stands at the end
+of the file, and readers put it where it belongs.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import math
 import os
 import socket
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -39,9 +44,12 @@ __all__ = [
     "NULL",
     "PARAMETER",
     "append_event",
+    "finite",
     "holding",
+    "in_place",
     "is_held",
     "read_events",
+    "table_of",
     "trials_table",
 ]
 
@@ -111,7 +119,25 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     if damaged:
         lines = ", ".join(map(str, damaged))
         warnings.warn(f"{path}: cannot be read and left out: line {lines}", stacklevel=1)
-    return [event for event in events if event is not None]
+    whole = [event for event in events if event is not None]
+    ours = [event for event in whole if not event.get("rebuilt")]
+    return in_place(ours, [event for event in whole if event.get("rebuilt")])
+
+
+def in_place(events: list[dict[str, Any]], rebuilt: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events with those that were rebuilt before what came after them: the trial's own, and
+    the beginning of any later trial."""
+    for trial_id in dict.fromkeys(event["trial_id"] for event in rebuilt):
+        own = [event for event in rebuilt if event["trial_id"] == trial_id]
+        later = (
+            i
+            for i, event in enumerate(events)
+            if event.get("trial_id") == trial_id
+            or (event["event"] == "started" and event["trial_id"] > trial_id)
+        )
+        place = next(later, len(events))
+        events = [*events[:place], *own, *events[place:]]
+    return events
 
 
 def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
@@ -123,10 +149,18 @@ def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
         path: the ledger.
         live: the study is under way; otherwise a trial without an end was interrupted.
     """
+    return table_of(read_events(path), live=live)
+
+
+def table_of(events: Iterable[Mapping[str, Any]], *, live: bool = False) -> pd.DataFrame:
+    """`trials_table` of these events. A trial's number is the name of its folder."""
     trials: dict[str, dict[str, Any]] = {}
-    for event in read_events(path):
+    for event in events:
         _apply(event, trials)
-    rows = [{"trial": number, **row} for number, row in enumerate(trials.values())]
+    rows = [
+        {"trial": int(name) if name.isdecimal() else place, **row}
+        for place, (name, row) in enumerate(trials.items())
+    ]
     frame = pd.DataFrame(rows, columns=[*TRIALS.columns, *_own_columns(trials)])
     if not live:
         frame.loc[frame["state"] == "running", "state"] = "interrupted"
@@ -157,14 +191,10 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         row |= {"state": "running", "ended": None, "attempts": row["attempts"] + 1}
         row["_before"] = row["seconds"]
     elif kind == "reported":
-        value = event["value"]
-        if (
-            value is not None
-            and math.isfinite(value)
-            and (row["value"] is None or value > row["value"])
-        ):
+        value = finite(event["value"])
+        if value is not None and (row["value"] is None or value > row["value"]):
             row |= {"value": value, "value_std": event.get("value_std")}
-        row |= {COST + name: cost for name, cost in event.get("costs", {}).items()}
+        row |= {COST + name: finite(cost) for name, cost in event.get("costs", {}).items()}
         excess = event.get("excess", {}).items()  # what is no number keeps no bound
         row |= {EXCESS + text: math.inf if math.isnan(x) else x for text, x in excess}
         row |= {"epochs": event["epoch"], "seconds": row["_before"] + event["seconds"]}
@@ -172,6 +202,16 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
         row["reason"] = event.get("reason")
+        if "epochs" in event:  # as its curves have it: reports were lost, or made again
+            row |= {"epochs": event["epochs"], "value": event["value"]}
+            row["value_std"] = row["value_std"] if event["value"] is not None else None
+    elif kind == "retried":
+        row |= {"state": "running", "ended": None, "error": None, "reason": None}
+
+
+def finite(value: float | None) -> float | None:
+    """A number; None where it is none, or not finite."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _event(line: str) -> dict[str, Any] | None:
@@ -179,7 +219,10 @@ def _event(line: str) -> dict[str, Any] | None:
         event = json.loads(line)
     except json.JSONDecodeError:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    if not isinstance(event, dict) or "event" not in event:
+        return None
+    is_whole = event["event"] != "started" or {"trial_id", "params", "time"} <= {*event}
+    return event if is_whole else None
 
 
 def _own_columns(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -58,13 +58,13 @@ class StudyProgress(Bar):
         self._config = config
         self._running: dict[int, _Running] = {}
         self._ended: Counter[str] = Counter()
-        self._best: tuple[float, int] | None = None
+        self._values: dict[int, float] = {}  # of the trials that may be the best
         self._seconds = 0.0  # of training, in trials that have ended
         if earlier is not None:
             self._ended.update(state for state in earlier["state"] if state in FINAL)
             self._seconds = float(earlier["seconds"].sum())
             best = best_of(earlier)
-            self._best = None if best is None else (best.value, best.number)
+            self._values = {} if best is None else {best.number: best.value}
         self._before = self._ended.total()
         self._began: float | None = None
 
@@ -81,13 +81,10 @@ class StudyProgress(Bar):
                 latest = news.report.latest
                 trial.values.append(news.report.value if latest is None else latest)
         value = news.value
-        # Of equals the first trial, as in the table.
-        if (
-            value is not None
-            and news.can_lead
-            and (self._best is None or (value, -news.number) > (self._best[0], -self._best[1]))
-        ):
-            self._best = (value, news.number)
+        if news.event == "failed":
+            self._values.pop(news.number, None)
+        elif value is not None and news.can_lead:
+            self._values[news.number] = value
         if news.event in FINAL:
             self._seconds += self._running.pop(news.number, _Running()).seconds
             self._ended[news.event] += 1
@@ -107,8 +104,9 @@ class StudyProgress(Bar):
         return Group(self.bar, Text("  ".join(self._parts())), trials)
 
     def _parts(self) -> Iterator[str]:
-        if self._best:
-            yield f"best {self._best[0]:.4f} (trial {self._best[1]})"
+        if self._values:  # of equals the first trial, as in the table
+            number = max(self._values, key=lambda number: (self._values[number], -number))
+            yield f"best {self._values[number]:.4f} (trial {number})"
         if self._running:
             yield f"{len(self._running)} running"
         if again := sum(trial.again for trial in self._running.values()):

@@ -62,8 +62,8 @@ def test_leaders_that_are_trained_again_are_called_so(show):
 
 
 def test_elsewhere_there_are_plain_lines(show):
-    text = show(ends("failed", 0, 0.5), terminal=False, trials=1)
-    assert text.splitlines()[-1].startswith("trials 1/1  best 0.5000 (trial 0)  1 failed")
+    text = show(ends("pruned", 0, 0.5), terminal=False, trials=1)
+    assert text.splitlines()[-1].startswith("trials 1/1  best 0.5000 (trial 0)  1 pruned")
     assert "\x1b" not in text
 
 

@@ -12,7 +12,7 @@ from famus_ray.cli.bench import bench_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
 from famus_ray.cli.spaces import spaces_app
-from famus_ray.errors import Diverged, UserError
+from famus_ray.errors import Diverged, StudyStopped, UserError
 from famus_ray.files import NotWritten
 
 __all__ = ["main"]
@@ -54,7 +54,7 @@ def main() -> None:
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(2)
-    except (Diverged, NotWritten) as error:
+    except (Diverged, StudyStopped, NotWritten) as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # a full disk, a missing permission

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -43,21 +46,31 @@ def tune(
 
         show_space(loaded, as_json)
         return
-    from famus_ray.cli.output import interruptible, say, show_study
+    from famus_ray.cli.output import interruptible, say
 
-    with claimed_new(loaded.base.config, stem) as path, interruptible(path):
+    with (
+        claimed_new(loaded.base.config, stem) as path,
+        _shown_at_last(path, as_json),
+        interruptible(path),
+    ):
         say(f"searching {loaded.name} with {loaded.planned_trials()} trials in {path}")
         from famus_ray.scale.study import run_study
         from famus_ray.study_progress import StudyProgress
 
         with StudyProgress(loaded.base.config, loaded.planned_runs()) as progress:
             run_study(loaded, path, progress.on_trial)
-    show_study(path, as_json)
 
 
-def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def resume(
+    name: Name,
+    overrides: Overrides = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Of a study, try again what failed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Finish a run or study that was interrupted, however it was."""
-    from famus_ray.cli.output import interruptible, say, show_run, show_study
+    from famus_ray.cli.output import interruptible, say, show_run
     from famus_ray.reading.folders import find_folder, is_study, load_config
 
     path, more = find_folder(name), tuple(overrides or ())
@@ -72,16 +85,15 @@ def resume(name: Name, overrides: Overrides = None, as_json: AsJson = False) -> 
                 result = resume_run(path, *more, on_epoch=run.on_epoch, on_step=run.on_step)
         show_run(result, as_json)
         return
-    with interruptible(path):
+    with _shown_at_last(path, as_json), interruptible(path):
         say(f"going on with the study in {path}")
         from famus_ray.scale.study import resume_study
         from famus_ray.study_progress import progress_of
 
         with progress_of(path, more) as bar:
-            left = resume_study(path, more, bar.on_trial)
-    if not left:
-        say("nothing was left to do: all trials have ended")
-    show_study(path, as_json)
+            left = resume_study(path, more, bar.on_trial, retry_failed=retry_failed, tell=say)
+        if not left:
+            say("nothing was left to do: all trials have ended")
 
 
 def extend(
@@ -90,17 +102,31 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Add trials to a study; its searcher knows all that came before."""
-    from famus_ray.cli.output import interruptible, say, show_study
+    from famus_ray.cli.output import interruptible, say
     from famus_ray.reading.folders import find_folder
 
     path = find_folder(name)
-    with interruptible(path):
+    with _shown_at_last(path, as_json), interruptible(path):
         say(f"adding {trials} trials to the study in {path}")
         from famus_ray.scale.study import extend_study
         from famus_ray.study_progress import progress_of
 
         with progress_of(path, more_trials=trials) as bar:
-            extend_study(path, trials, bar.on_trial)
+            extend_study(path, trials, bar.on_trial, tell=say)
+
+
+@contextmanager
+def _shown_at_last(path: Path, as_json: bool) -> Iterator[None]:
+    """What the study came to is shown, also where it stopped early: then with exit code 1."""
+    from famus_ray.cli.output import say, show_study
+    from famus_ray.errors import StudyStopped
+
+    try:
+        yield
+    except StudyStopped as error:
+        say(f"famus-ray: {error}")
+        show_study(path, as_json)
+        sys.exit(1)
     show_study(path, as_json)
 
 

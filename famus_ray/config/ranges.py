@@ -22,6 +22,7 @@ __all__ = [
     "Searched",
     "listed",
     "scalar",
+    "span",
 ]  # fmt: skip
 
 _Number = int | float
@@ -63,7 +64,9 @@ class FloatRange(_Conditional):
         return [self.low, self.high]
 
     def contains(self, value: Any) -> bool:
-        if not _is_number(value) or not self.low <= value <= self.high:
+        # The last step may end a rounding error above `high`.
+        slack = 1e-9 * (self.high - self.low) if self.step else 0.0
+        if not _is_number(value) or not self.low - slack <= value <= self.high + slack:
             return False
         places = (value - self.low) / (self.step or 1.0)
         return self.step is None or abs(places - round(places)) < 1e-6
@@ -188,6 +191,19 @@ class Derived(_Conditional):
 
 Searched = FloatRange | IntRange | Choice
 Range = Annotated[FloatRange | IntRange | Choice | Constant | Derived, Field(discriminator="type")]
+
+
+def span(entry: Range) -> str:
+    """The values of an entry, for people."""
+    if isinstance(entry, Choice):
+        return " | ".join(map(str, entry.values))
+    if isinstance(entry, Constant):
+        return str(entry.value)
+    if isinstance(entry, Derived):
+        return f"{entry.times:g} x {entry.of}"
+    usual = type(entry).model_fields["step"].default
+    step = "" if entry.step == usual else f", step {entry.step}"
+    return f"{entry.low} … {entry.high}{step}{' (log)' if entry.log else ''}"
 
 
 def listed(wanted: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from famus_ray.errors import UserError, did_you_mean
 
 __all__ = [
     "Resolved",
+    "flattened",
     "load_yaml",
     "preset_names",
     "preset_path",
@@ -165,6 +166,11 @@ def _parse_override(item: str) -> dict[str, Any]:
     parsed = parse_yaml(value, f"command line: {key}", lines=False)
     section, dot, name = key.partition(".")
     return {section: {name: parsed}} if dot else {key: parsed}
+
+
+def flattened(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in the form of a file, by dotted key."""
+    return dict(_flatten(layer))
 
 
 def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

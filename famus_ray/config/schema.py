@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -37,6 +38,7 @@ __all__ = [
     "ScheduleConfig",
     "StudyConfig",
     "field_names",
+    "setting_value",
 ]
 
 
@@ -90,3 +92,16 @@ def field_names() -> tuple[str, ...]:
         assert issubclass(field.annotation, BaseModel)
         names += [f"{section}.{name}" for name in field.annotation.model_fields]
     return tuple(names)
+
+
+def setting_value(name: str, value: Any) -> Any:
+    """A setting as a run reads `value`: the text "1" is the number 1 where a number is meant.
+
+    Raises:
+        pydantic.ValidationError: not a value of this setting.
+    """
+    section, _, key = name.partition(".")
+    kind = Config.model_fields[section].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, BaseModel)
+    return getattr(kind.model_validate({key: value}), key)

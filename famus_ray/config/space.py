@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from famus_ray.config.contradictions import contradictions
 from famus_ray.config.mistakes import joined
-from famus_ray.config.ranges import Choice, Constant, Derived, Range, scalar
-from famus_ray.config.resolve import Resolved, load_yaml, resolve, resolve_values
+from famus_ray.config.ranges import Range, Searched, scalar, span
+from famus_ray.config.resolve import Resolved, flattened, load_yaml, resolve, resolve_values
+from famus_ray.config.space_changes import last_opening
 from famus_ray.config.space_checks import base_problems, space_problems
 from famus_ray.config.space_file import parse_ranges, parse_space, space_path
 from famus_ray.config.space_walk import Walk
@@ -63,6 +64,23 @@ class Space:
         """The settings of a trial: suggested, set on a condition, or derived."""
         return self._walk(lambda name, entry: entry.suggest(trial, name))
 
+    def placed(self, own: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The settings of a trial that ran with the values `own`, as the space would give them;
+        None where it would not.
+
+        Args:
+            own: all settings of the trial, by dotted key.
+        """
+        outside = []
+
+        def pick(name: str, entry: Searched) -> Any:
+            if not entry.contains(own[name]):
+                outside.append(name)
+            return scalar(own[name])
+
+        found = self._walk(pick)
+        return None if outside else found
+
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of values that the conditions allow, the last setting fastest."""
         return [settings for settings, _ in self._walk.combinations(self.entries)]
@@ -93,17 +111,7 @@ class Space:
     def describe(self) -> Iterator[tuple[str, str, str]]:
         """Setting, range and condition of each entry, for people."""
         for name, entry in self.entries.items():
-            if isinstance(entry, Choice):
-                span = " | ".join(map(str, entry.values))
-            elif isinstance(entry, Constant):
-                span = str(entry.value)
-            elif isinstance(entry, Derived):
-                span = f"{entry.times:g} x {entry.of}"
-            else:
-                usual = type(entry).model_fields["step"].default
-                step = "" if entry.step == usual else f", step {entry.step}"
-                span = f"{entry.low} … {entry.high}{step}{' (log)' if entry.log else ''}"
-            yield name, span, ", ".join(f"{k} = {v}" for k, v in entry.when.items())
+            yield name, span(entry), ", ".join(f"{k} = {v}" for k, v in entry.when.items())
 
 
 def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
@@ -139,20 +147,44 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
 
 
 def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
-    """The search space of a study that was begun in the folder `path`, with its settings.
+    """The search space of a study that was begun in the folder `path`, with its settings: its
+    space.yaml as it is now, checked as at the start where it was changed.
+
+    Settings in space.yaml that were changed since the study was opened last win over config.yaml.
 
     Raises:
-        UserError: no study there.
+        UserError: no study there, or a space that could not be begun with.
     """
     for name in ("space.yaml", "config.yaml"):
         if not (path / name).is_file():
             raise UserError(f"{path}: no study to go on with: it has no {name}")
     file = path / "space.yaml"
-    content = load_yaml(file)
+    content, before = load_yaml(file), last_opening(path)
     entries, problems = parse_ranges(content.get("space"))
-    if problems:
+    parsed, malformed = parse_space(content)
+    if parsed is None:
+        raise UserError(joined(str(file), [*malformed, *problems]))
+    problems += space_problems(entries, parsed.space, parsed.points)
+    edited = _edited(parsed.settings, before.space if before else content)
+    found, wrong = resolve_values(path / "config.yaml", overrides, edited, str(file))
+    problems += [m if source == str(file) else f"{source}: {m}" for source, m in wrong]
+    if found is not None and before is not None and before.space != content:
+        # Whatever was chosen when the study began may be chosen.
+        chosen = {**dict.fromkeys(found.sources, "command line"), "study.trials": "default"}
+        problems += base_problems(entries, parsed.points, Resolved(found.config, chosen))
+    if problems or found is None:
         raise UserError(joined(str(file), problems))
-    base = resolve(path / "config.yaml", overrides)
-    points = content.get("points") or []
-    name = path.name.removeprefix("study-")
-    return Space(name, file.read_text("utf-8"), content.get("about", ""), base, entries, points)
+    base = resolve(path / "config.yaml", overrides, edited, values_from=str(file))
+    name, text = path.name.removeprefix("study-"), file.read_text("utf-8")
+    return Space(name, text, parsed.about, base, entries, parsed.points)
+
+
+def _edited(settings: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are otherwise than in the space `before`, in the form of a file."""
+    now, then = flattened(settings), flattened(before.get("settings") or {})
+    changed: dict[str, dict[str, Any]] = {}
+    for name, value in now.items():
+        section, _, key = name.partition(".")
+        if key and (name not in then or then[name] != value):
+            changed.setdefault(section, {})[key] = value
+    return changed

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from pydantic import ValidationError
+
 from famus_ray.config.mistakes import key_hint, shown
-from famus_ray.config.ranges import Derived, Range, listed
+from famus_ray.config.ranges import Choice, Derived, Range, listed
+from famus_ray.config.read_by import unread
 from famus_ray.config.resolve import Resolved, problems_of
-from famus_ray.config.schema import field_names
+from famus_ray.config.schema import field_names, setting_value
 from famus_ray.config.space_order import in_a_circle
 from famus_ray.config.space_walk import Walk
 from famus_ray.config.study_checks import grid_problems, population_problems
 from famus_ray.config.trial_config import decoded
 
-__all__ = ["base_problems", "space_problems"]
+__all__ = ["base_problems", "is_of_a_trial", "space_problems"]
 
 _FIXED = ("scale.", "study.", "run.", "schedule.epochs")  # the same for all trials of a study
 _NOT_FIXED = ("run.batch_size",)
+
+
+def is_of_a_trial(name: str) -> bool:
+    """Whether a setting may differ between the trials of a study and change what is computed."""
+    return (not name.startswith(_FIXED) or name in _NOT_FIXED) and name != "data.root"
 
 
 def space_problems(
@@ -32,7 +41,7 @@ def space_problems(
     for name in named:
         if name not in field_names():
             found.append(f"{name}: not a setting{key_hint(name)}")
-        elif name.startswith(_FIXED) and name not in _NOT_FIXED:
+        elif name != "data.root" and not is_of_a_trial(name):
             found.append(f"{name}: is the same for all trials of a study; put it under settings")
     for name, entry in entries.items():
         if isinstance(entry, Derived) and entry.of not in field_names():
@@ -62,7 +71,7 @@ def base_problems(
     known = {name: entry for name, entry in entries.items() if _is_known(name, entry)}
     for name in in_a_circle(known):
         del known[name]
-    found = []
+    found = [problem for name, entry in entries.items() for problem in _the_same(name, entry)]
     values = Walk({}, base).base
     for name, entry in [*known.items()]:
         if isinstance(entry, Derived) and (words := _words(entry.of, known, values)):
@@ -73,12 +82,26 @@ def base_problems(
     found += [problem for i, point in enumerate(points) for problem in _left_out(i, point, known)]
     walk = Walk(known, base)
     found += _refused(walk, base.sources)
+    found += unread(known, base.config.method.name)
     study = base.config.study
     if study.searcher == "grid":
         found += grid_problems(walk, base)
     if study.scheduler == "pbt":
         found += population_problems(entries)
     return found
+
+
+def _the_same(name: str, entry: Range) -> Iterator[str]:
+    """Choices that are written in different ways and make one value, such as 1, 1.0 and "1"."""
+    if not isinstance(entry, Choice) or name not in field_names():
+        return
+    written: dict[Any, list[str]] = {}
+    for value in entry.values:
+        with suppress(ValidationError):  # said of the value itself
+            written.setdefault(repr(setting_value(name, value)), []).append(shown(value))
+    for same in written.values():
+        if len(same) > 1:
+            yield f"{name}.values: {', '.join(same)} are the same value; keep one"
 
 
 def _is_known(name: str, entry: Range) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from famus_ray.config.constraints import check_curve, read_constraint
+from famus_ray.config.mistakes import joined
 from famus_ray.config.ranges import FloatRange, Range, Searched
 from famus_ray.config.resolve import Resolved
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.config.space_walk import Walk, describe_size
 from famus_ray.errors import UserError
 
@@ -23,61 +24,84 @@ CHANGE_IN_RUN = ("optimiser.lr", "meta.lr", "meta.gate_lr", "meta.lambda1", "met
 
 
 def check_study(config: Config) -> None:
-    """Raise the UserError of a study that cannot run, whatever its space."""
-    study = config.study
-    split, _, quantity = study.metric.partition("/")
+    """Raise the UserError of a study that cannot run, whatever its space: all problems at once."""
+    problems = [*_of_metric(config), *_of_objectives(config.study), *_of_curves(config.study)]
+    problems += [*_of_population(config), *_of_seeds(config)]
+    if config.study.searcher == "cmaes" and find_spec("cmaes") is None:
+        problems.append(
+            "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
+        )
+    if problems:
+        raise UserError(joined("study", problems) if len(problems) > 1 else problems[0])
+
+
+def _of_metric(config: Config) -> Iterator[str]:
+    metric = config.study.metric
+    split, _, quantity = metric.partition("/")
     if split not in ("validation", "test") or quantity not in ("top1", "top5"):
-        raise UserError(
-            f"study.metric = {study.metric}: must be a curve that grows with quality, "
+        yield (
+            f"study.metric = {metric}: must be a curve that grows with quality, "
             "validation/top1 or validation/top5"
         )
-    if split != config.run.select:
-        raise UserError(
-            f"study.metric = {study.metric}: run.select is {config.run.select}; a study "
+    elif split != config.run.select:
+        yield (
+            f"study.metric = {metric}: run.select is {config.run.select}; a study "
             "and its runs select on the same split"
         )
+
+
+def _of_objectives(study: StudyConfig) -> Iterator[str]:
     if study.minimise and study.scheduler != "none":
-        raise UserError(
+        yield (
             f"study.scheduler = {study.scheduler}: with several objectives no trial is plainly "
             "the worse; set study.scheduler=none"
         )
     if study.minimise and study.searcher == "cmaes":
-        raise UserError("study.searcher = cmaes: knows one objective only; try nsga2")
+        yield "study.searcher = cmaes: knows one objective only; try nsga2"
     if study.minimise and study.leaders:
-        raise UserError(
-            f"study.leaders = {study.leaders}: with several objectives none leads; leave it out"
-        )
+        yield (f"study.leaders = {study.leaders}: with several objectives none leads; leave it out")
     if study.scheduler == "pbt" and study.leaders:
-        raise UserError(
+        yield (
             "study.leaders: what pbt finds is a schedule, which no single configuration repeats; "
             "leave it out"
         )
     if study.constraints and study.searcher in ("cmaes", "gp"):
-        raise UserError(
-            f"study.searcher = {study.searcher}: knows no constraints; try tpe, or nsga2"
-        )
+        yield f"study.searcher = {study.searcher}: knows no constraints; try tpe, or nsga2"
+
+
+def _of_curves(study: StudyConfig) -> Iterator[str]:
     for text in study.constraints:
-        check_curve("study.constraints", read_constraint(text).curve)
+        try:
+            check_curve("study.constraints", read_constraint(text).curve)
+        except UserError as error:
+            yield str(error)
     for curve in study.minimise:
-        check_curve("study.minimise", curve)
+        try:
+            check_curve("study.minimise", curve)
+        except UserError as error:
+            yield str(error)
+
+
+def _of_population(config: Config) -> Iterator[str]:
+    study = config.study
     if study.scheduler == "pbt" and not config.exploitations:
-        raise UserError(
+        yield (
             f"study.exploit_every = {study.exploit_every}: nothing is ever replaced in the "
             f"{config.schedule.epochs} epochs of a trial; lower it"
         )
     if study.scheduler == "pbt" and study.trials < QUARTER:
-        raise UserError(
+        yield (
             f"study.trials = {study.trials}: pbt replaces a quarter of them; take {QUARTER} or more"
         )
+
+
+def _of_seeds(config: Config) -> Iterator[str]:
+    study = config.study
     seeds = study.seeds * (1 + (study.leader_seeds if study.leaders else 0))
     if config.run.seed + seeds > 2**32:
-        raise UserError(
+        yield (
             f"run.seed = {config.run.seed}: {seeds} seeds from it on go beyond {2**32 - 1}; take a "
             "lower one"
-        )
-    if study.searcher == "cmaes" and find_spec("cmaes") is None:
-        raise UserError(
-            "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ import pandas as pd
 import yaml
 
 from famus_ray.errors import UserError, first_line, near, suggestion
-from famus_ray.ledger import is_held, trials_table
+from famus_ray.ledger import is_held, table_of
+from famus_ray.rebuilt import all_events
 from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table
 
 __all__ = [
@@ -145,17 +148,29 @@ def load_trials(study: str | Path) -> pd.DataFrame:
     folder = find_folder(study)
     ledger = folder / "ledger.jsonl"
     if ledger.is_file():
-        return trials_table(ledger, live=is_held(ledger))
-    if (folder / "trials.parquet").is_file():
-        frame = read_table(folder / "trials.parquet", TRIALS)
+        return table_of(all_events(folder), live=is_held(ledger))
+    if (frame := _kept_table(folder / "trials.parquet")) is not None:
         for column in {"replicates", "parent", "from_epoch", "reason"} - {*frame}:  # older versions
             dtype = "string" if column == "reason" else "Int64"
             frame[column] = pd.Series(pd.NA, index=frame.index, dtype=dtype)
         return frame
+    if len(rebuilt := table_of(all_events(folder))):
+        return rebuilt
     if is_study(folder):
         raise UserError(f"{folder}: a study whose ledger.jsonl, which holds its trials, is gone")
     load_config(folder)  # the UserError of a folder that is neither
     raise UserError(f"{folder}: a run, not a study, so it has no trials")
+
+
+def _kept_table(path: Path) -> pd.DataFrame | None:
+    """The table of a study's last command; None, with a warning, where it cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        return read_table(path, TRIALS)
+    except UserError as error:
+        warnings.warn(f"{error}; the trials' folders are read instead", stacklevel=3)
+        return None
 
 
 def load_curves(folder: str | Path) -> pd.DataFrame:
@@ -170,6 +185,8 @@ def load_curves(folder: str | Path) -> pd.DataFrame:
     Args:
         folder: its path, or its name under `runs/`.
 
+    A trial of a study whose curves are gone or damaged is left out, with a warning.
+
     Raises:
         UserError: neither a run nor a study, or no epoch that is finished.
     """
@@ -180,15 +197,30 @@ def load_curves(folder: str | Path) -> pd.DataFrame:
         load_config(path)  # the UserError of a folder that is neither
         raise UserError(f"{path}: has not finished an epoch yet; it has no curves.parquet")
     frames = []
-    for trial, trial_id in load_trials(path)[["trial", "trial_id"]].itertuples(index=False):
-        own = path / "trials" / str(trial_id)
-        if (own / "curves.parquet").is_file():
-            frames.append(_curves(own / "curves.parquet", trial, None))
-        for curves in sorted(own.glob("seed-*/curves.parquet")):
-            frames.append(_curves(curves, trial, int(curves.parent.name.removeprefix("seed-"))))
+    columns = ["trial", "trial_id", "epochs"]
+    for trial, trial_id, epochs in load_trials(path)[columns].itertuples(index=False):
+        own = [*_curves_of_trial(path / "trials" / str(trial_id), trial)]
+        frames += own
+        if epochs and not own:
+            warnings.warn(
+                f"{path}: trial {trial_id} is left out of the curves: it has none that can be "
+                "read, though it finished epochs",
+                stacklevel=2,
+            )
     if not frames:
         raise UserError(f"{path}: no trial has finished an epoch yet")
     return pd.concat(frames, ignore_index=True)
+
+
+def _curves_of_trial(folder: Path, trial: int) -> Iterator[pd.DataFrame]:
+    """The curves of each seed of a trial, those that cannot be read named in a warning."""
+    for path in (folder / "curves.parquet", *sorted(folder.glob("seed-*/curves.parquet"))):
+        seed = path.parent.name.removeprefix("seed-") if path.parent != folder else None
+        if path.is_file():
+            try:
+                yield _curves(path, trial, None if seed is None else int(seed))
+            except UserError as error:
+                warnings.warn(f"left out of the curves: {error}", stacklevel=3)
 
 
 def _curves(path: Path, trial: int | str, seed: int | None) -> pd.DataFrame:

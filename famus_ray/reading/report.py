@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 from famus_ray.config.ranges import Range
 from famus_ray.config.space_file import read_ranges
+from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import EXCESS, PARAMETER
 from famus_ray.reading import figures
@@ -73,7 +75,7 @@ def _study(path: Path) -> dict[str, Any]:
     reported = trials["epochs"].gt(0).any()
     curves = load_curves(path) if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
     comparable, at_epoch = comparable_values(trials, curves, metric)
-    ranges = read_ranges(path / "space.yaml")
+    ranges = _ranges(path)
     shares = parameter_importance(comparable, ranges)
     retrained = load_retrained(path)
     best = best_of(trials)
@@ -160,6 +162,15 @@ def _subject(config: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str
         "model": shown("model.name"),
         "noise": noise or f"{kind} noise{percent}",
     }
+
+
+def _ranges(path: Path) -> Mapping[str, Range]:
+    """The searched settings as they are now, for axes alone; none where they cannot be read."""
+    try:
+        return read_ranges(path / "space.yaml")
+    except UserError as error:
+        warnings.warn(f"{error}; the report does without it", stacklevel=2)
+        return {}
 
 
 def _is_log(ranges: Mapping[str, Range], setting: str) -> bool:

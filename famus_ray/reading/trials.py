@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -58,8 +59,9 @@ class BestTrial:
 
 
 def best_trial(study: str | Path) -> BestTrial | None:
-    """The completed trial with the highest value that keeps every constraint; of any state if
-    none is completed. Where leaders were trained again, the one with the highest mean.
+    """The completed trial with the highest value that keeps every constraint; if none is
+    completed, of any state but failed. Where leaders were trained again, the one with the highest
+    mean.
 
     None where no such trial has a value.
     """
@@ -76,7 +78,8 @@ def best_of(trials: pd.DataFrame) -> BestTrial | None:
         number, mean, seeds = int(first["trial"]), float(first["mean"]), int(first["seeds"])
         chosen_at = float(first["chosen_at"])
         return BestTrial(number, mean, settings_of(row), seeds, std, chosen_at)
-    trials = trials[is_feasible(trials) & ~is_replica(trials)].dropna(subset=["value"])
+    judged = trials["value"].map(math.isfinite) & trials["state"].ne("failed")
+    trials = trials[is_feasible(trials) & ~is_replica(trials) & judged]
     completed = trials[trials["state"] == "completed"]
     candidates = completed if len(completed) else trials
     if not len(candidates):
@@ -93,6 +96,7 @@ def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     again = trials[is_replica(trials) & trials["state"].eq("completed")]
+    again = again[again["replicates"].isin(trials["trial"])]  # a leader's line may be lost
     for number in again["replicates"].unique() if len(again) else ():
         chosen_at = trials.loc[trials["trial"] == number, "value"].item()
         values = again.loc[again["replicates"] == number, "value"]
@@ -112,9 +116,12 @@ def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
 def why_no_best(study: str | Path) -> str:
     """One line for people: why `best_trial` is None."""
     trials = load_trials(study)
-    if trials["value"].notna().any():
+    judged = trials["value"].notna() & trials["state"].ne("failed")
+    if judged.any() and not is_feasible(trials[judged]).any():
         table = f"famus-ray trials {shlex.quote(str(study))}"
         return f"{study}: no trial keeps every constraint; see `{table}`"
+    if not trials["state"].eq("failed").all():
+        return f"{study}: no trial came to a value{_first_error(study, trials)}"
     return f"{study}: every trial failed{_first_error(study, trials)}"
 
 

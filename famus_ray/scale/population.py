@@ -6,10 +6,11 @@ in its place: from the best one's checkpoint of that epoch, with learning rates 
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Population:
         if epoch % self._every or epoch >= self._last:
             return False
         values = self._values.setdefault(epoch, {})
-        values[number] = value
+        values[number] = value if math.isfinite(value) else -math.inf  # a failed judgement is last
         if self._rank(epoch).index(number) < len(values) - len(values) // QUARTER:
             return False
         self._poor[number] = epoch
@@ -70,12 +71,12 @@ class Population:
         if number in self._poor:
             self._due.append(self._poor.pop(number))
 
-    def child(self, number: int, settings: Sequence[Mapping[str, Any]]) -> Child:
+    def child(self, number: int, settings: Mapping[int, Mapping[str, Any]]) -> Child:
         """The next child.
 
         Args:
             number: that the child will have.
-            settings: of all trials.
+            settings: of all trials, by number.
         """
         epoch = self._due[0]
         draw = random.Random(epoch_seed(self._seed, "exploit", number))  # noqa: S311

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-__all__ = ["OnTrial", "Report", "TrialNews", "trial_id"]
+from famus_ray.ledger import finite
+
+__all__ = ["OnTrial", "Report", "TrialNews", "read_report", "trial_id"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,42 @@ class Report:
     seconds: float = 0.0
     node: str | None = None
     latest: float | None = None
+
+    def details(self) -> dict[str, Any]:
+        """What an event of the ledger holds of it."""
+        return {
+            "epoch": self.epoch, "value": finite(self.value), "seconds": round(self.seconds, 3),
+            "node": self.node,
+            **({} if self.latest is None else {"latest": finite(self.latest)}),
+            **({} if self.value_std is None else {"value_std": self.value_std}),
+            **({"costs": {k: finite(v) for k, v in self.costs.items()}} if self.costs else {}),
+            **({"excess": dict(self.excess)} if self.excess else {}),
+        }  # fmt: skip
+
+    def without_infinities(self) -> Report:
+        """The same, with NaN for a value, cost or latest metric that is not finite: a failed
+        judgement, which no comparison takes for the best."""
+        costs = {name: _finite(cost) for name, cost in self.costs.items()}
+        latest = None if self.latest is None else _finite(self.latest)
+        return replace(self, value=_finite(self.value), costs=costs, latest=latest)
+
+
+def read_report(event: Mapping[str, Any]) -> Report:
+    """The report of an event; what was not finite is written as null."""
+    costs = {k: math.nan if v is None else v for k, v in event.get("costs", {}).items()}
+    latest = event.get("latest")
+    report = Report(
+        event["epoch"],
+        math.nan if event["value"] is None else event["value"],
+        costs=costs,
+        excess=event.get("excess", {}),
+        latest=math.nan if latest is None and "latest" in event else latest,
+    )
+    return report.without_infinities()
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else math.nan
 
 
 @dataclass(frozen=True)
@@ -57,8 +97,9 @@ class TrialNews:
 
     @property
     def value(self) -> float | None:
-        """The metric at the best epoch so far."""
-        return self.report.value if self.report else None
+        """The metric at the best epoch so far, None where it is not finite."""
+        value = self.report.value if self.report else math.nan
+        return value if math.isfinite(value) else None
 
 
 OnTrial = Callable[[TrialNews], None]

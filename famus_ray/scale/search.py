@@ -3,12 +3,14 @@
 Everything that happens is written to the ledger first and told to the searcher then. A search on a
 ledger that is there already replays it through the same code, so that searcher and pruner
 stand where they stood. What the searcher draws for a trial follows from the study's seed and
-the trial's number, not from what was drawn before.
+the trial's number, not from what was drawn before. Trials that ran outside of the space as it is
+now keep their places and numbers, and the searcher is not told of them.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,12 +22,15 @@ from optuna.trial import Trial
 from famus_ray.config.schema import Config
 from famus_ray.config.space import Space
 from famus_ray.config.trial_config import trial_config
-from famus_ray.errors import UserError
 from famus_ray.ledger import FINAL, append_event, read_events
+from famus_ray.rebuilt import as_its_curves_say
+from famus_ray.scale.given import Given
 from famus_ray.scale.leaders import Leaders
+from famus_ray.scale.own_settings import OwnSettings
 from famus_ray.scale.population import Population, continue_from
-from famus_ray.scale.reports import OnTrial, Report, TrialNews, trial_id
+from famus_ray.scale.reports import OnTrial, Report, TrialNews, read_report, trial_id
 from famus_ray.scale.searcher import Searcher, why_pruned
+from famus_ray.scale.stopping import Failures
 
 __all__ = ["Search"]
 
@@ -40,7 +45,6 @@ class _Open:
     """
 
     trial: Trial | None
-    settings: dict[str, Any]
     again: bool = False
     last: Report | None = None
     reason: str = ""
@@ -57,6 +61,8 @@ class Search:
 
     Attributes:
         drawn: trials that were begun, without children and the leaders' further seeds.
+        left_out: those of them that the searcher is not told of: they lie outside of the space.
+        failures: how trials ended since the search was opened, and why it stopped early.
         searcher: knows every drawn trial as far as the ledger does.
     """
 
@@ -65,16 +71,20 @@ class Search:
         self._config: Config = space.base.config
         self._ledger = ledger
         self._on_trial: OnTrial = lambda news: None
-        self._fixed = space.grid() if self._config.study.searcher == "grid" else space.points
-        self._planned = space.planned_trials()
+        self._given = Given(space)
+        self._own = OwnSettings(space, ledger.parent / "trials")
+        self.failures = Failures()
         self._open: dict[int, _Open] = {}
-        self.drawn = self._count = 0
+        self.drawn = self.left_out = self._count = 0
         self._leaders = Leaders(self._config)
-        self._settings: list[dict[str, Any]] = []  # of all trials
+        self._settings: dict[int, dict[str, Any]] = {}  # of all trials
         is_pbt = self._config.study.scheduler == "pbt"
         self._population = Population(self._config, space.entries) if is_pbt else None
         self.searcher = Searcher(space, "random" if is_pbt else self._config.study.searcher)
-        self._replay(read_events(ledger))
+        events = read_events(ledger)
+        self._retried = {e["trial_id"]: i for i, e in enumerate(events) if e["event"] == "retried"}
+        self._replay(events)
+        self._planned = self._given.planned(self.drawn)
         self._waiting = deque(sorted(self._open))
         self._on_trial = on_trial
 
@@ -96,26 +106,33 @@ class Search:
     @property
     def may_go_on(self) -> bool:
         """Whether there may be more trials to run when those under way have ended."""
-        searched = any(not trial.again for trial in self._open.values())
+        searched = any(not trial.again for trial in self._open.values()) and not self.failures.why
         return searched and (self._population is not None or self._config.study.leaders > 0)
 
     def suggest(self) -> tuple[int, dict[str, Any]] | None:
-        """Number and settings of a trial to run; None when there is none now."""
+        """Number and settings of a trial to run; None when there is none now.
+
+        The settings of one that began before the study was changed hold what is to stay as it was.
+        """
+        if self.failures.why:
+            return None
         if self._waiting:
             number = self._waiting.popleft()
-            return number, self._open[number].settings
+            return number, self._own.to_run(number)
         number = self._count
         if self._population is not None and self._population.due:
             return number, self._child(self._population)
         if self.drawn < self._planned:
-            given = self._fixed[self.drawn] if self.drawn < len(self._fixed) else None
-            settings = self._draw(given)
+            settings = self._draw(self._given.at(self.drawn))
+            self._own.began(number, settings)
             append_event(self._ledger, "started", trial_id(number), params=settings)
             return number, settings
         again = None if self.may_go_on else self._leaders.next()
         if again is None:
             return None
         leader, settings = again
+        settings = {**self._own.to_run(leader), **settings}
+        self._own.began(number, settings)
         self._add(None, settings, leader=leader)
         append_event(self._ledger, "started", trial_id(number), params=settings, replicates=leader)
         return number, settings
@@ -127,57 +144,82 @@ class Search:
 
     def reported(self, number: int, report: Report) -> bool:
         """A trial has finished an epoch; whether it should end here."""
-        append_event(
-            self._ledger, "reported", trial_id(number), epoch=report.epoch,
-            value=report.value if math.isfinite(report.value) else None,
-            seconds=round(report.seconds, 3), node=report.node, latest=report.latest,
-            **({} if report.value_std is None else {"value_std": report.value_std}),
-            **({"costs": dict(report.costs)} if report.costs else {}),
-            **({"excess": dict(report.excess)} if report.excess else {}),
-        )  # fmt: skip
+        report = report.without_infinities()
+        append_event(self._ledger, "reported", trial_id(number), **report.details())
         should_end = self._report(number, report)
         self._tell_watcher("reported", number)
         return should_end
 
     def ended(
-        self, number: int, state: str, error: str | None = None, *, lost: bool = False
+        self,
+        number: int,
+        state: str,
+        error: str | None = None,
+        *,
+        lost: bool = False,
+        fault: bool = False,
     ) -> None:
         """A trial is completed, pruned or failed.
 
         Args:
             lost: it failed because its process or node did; a study that is resumed tries again.
+            fault: of the machine, such as a full disk: the same, and no further trial begins.
         """
         reason = self._open[number].reason if state == "pruned" and error is None else None
-        details = {"reason": reason, "error": error, "lost": lost or None}
-        known = {key: value for key, value in details.items() if value}
+        details = {"reason": reason, "error": error, "lost": lost or fault or None}
+        known: dict[str, Any] = {key: value for key, value in details.items() if value}
+        if state == "failed":
+            folder = self._ledger.parent / "trials" / trial_id(number)
+            known |= as_its_curves_say(folder, self._config.study)
         append_event(self._ledger, state, trial_id(number), **known)
+        self.failures.trial_ended(trial_id(number), state, error, fault=fault)
         self._tell_watcher(state, number, error)
         self._end(number, state)
 
     def _replay(self, events: Iterable[Mapping[str, Any]]) -> None:
-        for event in events:
+        for place, event in enumerate(events):
+            if event["event"] == "space":
+                self._own.opened(event["base"])
+                self._given.opened(event["space"].get("points") or [], self.drawn)
             if "trial_id" not in event:
                 continue
             number = int(event["trial_id"])
-            if number > self._count - (event["event"] != "started"):
-                raise UserError(
-                    f"{self._ledger}: the line that began trial {trial_id(self._count)} cannot be "
-                    "read; put back a whole copy of the file, or begin a new study"
-                )
-            if event["event"] == "started" and "replicates" in event:
-                self._add(None, event["params"], leader=event["replicates"])
-            elif event["event"] == "started" and "parent" in event and self._population:
-                self._population.born()
-                self._add(None, event["params"])
-            elif event["event"] == "started":
-                self._draw(event["params"], again=True)
+            if event["event"] == "started" and number >= self._count:
+                self._begin_again(number, event)
+            elif event["event"] == "retried" and event.get("anew"):
+                self._own.began_anew(number)
             elif event["event"] == "reported" and number in self._open:
-                value = math.nan if event["value"] is None else event["value"]
-                more = {name: event.get(name, {}) for name in ("costs", "excess")}
-                report = Report(event["epoch"], value, latest=event.get("latest"), **more)
-                self._report(number, report)
-            elif event["event"] in FINAL and number in self._open and not event.get("lost"):
-                self._end(number, event["event"])
+                self._report(number, read_report(event))
+            elif event["event"] in FINAL and number in self._open:
+                is_last = place > self._retried.get(event["trial_id"], -1)
+                if is_last and not event.get("lost"):
+                    self._end(number, event["event"])
+
+    def _begin_again(self, number: int, event: Mapping[str, Any]) -> None:
+        """A trial that began before the search was opened, and those before it that were lost."""
+        for lost in range(self._count, number):
+            if self.drawn < self._given.planned(self.drawn):
+                warnings.warn(
+                    f"{self._ledger}: nothing is left of trial {trial_id(lost)}; it is left out",
+                    stacklevel=2,
+                )
+                self.drawn += 1
+                self.searcher.skip()
+        self._count, params = number, event["params"]
+        self._own.began(number, params)
+        if "replicates" in event:
+            self._add(None, params, leader=event["replicates"])
+        elif "parent" in event and self._population:
+            self._population.born()
+            self._add(None, params)
+        elif (inside := self._own.in_space(number)) is None:
+            self._add(None, params)
+            self.drawn, self.left_out = self.drawn + 1, self.left_out + 1
+            self.searcher.skip()
+        else:
+            self._given.begun(inside)
+            self._draw(inside, again=True)
+            self._settings[number] = dict(params)
 
     def _draw(self, given: Mapping[str, Any] | None, *, again: bool = False) -> dict[str, Any]:
         trial, settings = self.searcher.draw(self.drawn, given, again=again)
@@ -189,6 +231,8 @@ class Search:
         """The settings of a child, whose run folder stands at the epoch that it goes on from."""
         number, trials = self._count, self._ledger.parent / "trials"
         parent, epoch, settings = population.child(number, self._settings)
+        settings = {**self._own.to_run(parent), **settings}
+        self._own.began(number, settings)
         config = trial_config(self._config.model_dump(mode="json"), settings)
         continue_from(trials / trial_id(parent), trials / trial_id(number), epoch, config)
         population.born()
@@ -200,8 +244,8 @@ class Search:
     def _add(
         self, trial: Trial | None, settings: Mapping[str, Any], leader: int | None = None
     ) -> None:
-        self._open[self._count] = _Open(trial, dict(settings), again=leader is not None)
-        self._settings.append(dict(settings))
+        self._open[self._count] = _Open(trial, again=leader is not None)
+        self._settings[self._count] = dict(settings)
         self._count += 1
         if leader is not None:
             self._leaders.begun(leader)
@@ -209,7 +253,7 @@ class Search:
     def _report(self, number: int, report: Report) -> bool:
         at = self._open[number]
         at.last = report
-        if self._population is not None and math.isfinite(report.value):
+        if self._population is not None:
             latest = report.value if report.latest is None else report.latest
             ends = self._population.reported(number, report.epoch, latest)
             at.reason = f"among the poorest quarter at epoch {report.epoch}: {latest:.4g}"
@@ -223,11 +267,11 @@ class Search:
         at = self._open.pop(number)
         if self._population is not None:
             self._population.ended(number)
-        if at.trial is None:
-            return
-        self.searcher.tell(at.trial, state, at.last)
-        if state == "completed" and at.last is not None and at.is_feasible:
-            self._leaders.completed(number, at.last.value, at.settings)
+        if at.trial is not None:
+            self.searcher.tell(at.trial, state, at.last)
+        may_lead = not at.again and self._population is None and at.is_feasible
+        if state == "completed" and at.last and math.isfinite(at.last.value) and may_lead:
+            self._leaders.completed(number, at.last.value, self._settings[number])
 
     def _tell_watcher(self, event: str, number: int, error: str | None = None) -> None:
         at = self._open[number]

@@ -84,16 +84,38 @@ class Searcher:
         return trial.should_prune()
 
     def tell(self, trial: Trial, state: str, last: Report | None) -> None:
-        """A trial has ended; without a report it counts as failed."""
+        """A trial has ended; without a report, or with a result that is not finite, it counts as
+        failed."""
         told = TrialState.FAIL if last is None else _STATES[state]
         for constraint, excess in (last.excess if last else {}).items():
             trial.set_constraint(constraint, excess)
-        if last is not None and told is TrialState.COMPLETE:
-            self._study.tell(trial, [last.value, *(last.costs[name] for name in self._minimised)])
+        objectives = self._objectives(last)
+        if objectives and told is TrialState.COMPLETE:
+            self._study.tell(trial, objectives)
         elif told is TrialState.PRUNED and not self._minimised:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, state=TrialState.FAIL)
+
+    def skip(self) -> None:
+        """A trial was drawn of which nothing can be told: its place in the sequence is taken."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "experimental"
+            number = len(self._study.get_trials(deepcopy=False))
+            draws_in_turn = self._kind in _DRAW_IN_TURN
+            kind = self._kind if draws_in_turn else "random"
+            self._study.sampler = new_sampler(kind, self._config.study, number)
+            trial = self._study.ask()
+            if draws_in_turn:
+                _ = trial.relative_params
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def _objectives(self, last: Report | None) -> list[float]:
+        """What is maximised and what is minimised; empty where one of them is not finite."""
+        if last is None:
+            return []
+        found = [last.value, *(last.costs.get(name, math.nan) for name in self._minimised)]
+        return found if all(map(math.isfinite, found)) else []
 
 
 def why_pruned(

@@ -12,6 +12,7 @@ from famus_ray.config.constraints import read_constraint
 from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.errors import UserError
+from famus_ray.judgement import best_value, measured
 from famus_ray.loop import EpochReport, epochs
 from famus_ray.run_folder import RunFolder
 from famus_ray.scale.reports import Report
@@ -103,7 +104,7 @@ class _Run:
                 next(self._reports, None)
 
     def best(self, metric: str) -> float:
-        return max(metrics[metric] for metrics in (self._history or {}).values())
+        return best_value(self._history or {}, metric)
 
     def latest(self, metric: str) -> float:
         return (self._history or {})[self.epoch][metric]
@@ -118,10 +119,7 @@ class _Run:
         if name not in history[self.epoch]:
             known = ", ".join(sorted(history[self.epoch]))
             raise UserError(f"study: {name} is not a curve of this run; there are {known}")
-        if name.startswith("time/"):
-            return statistics.fmean(metrics[name] for metrics in history.values())
-        best = max(history, key=lambda epoch: (history[epoch][study.metric], epoch))
-        return history[best][name]
+        return measured(history, name, study.metric)
 
     def _earlier(self, up_to_epoch: int) -> dict[int, dict[str, float]]:
         history: dict[int, dict[str, float]] = {}

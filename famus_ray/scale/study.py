@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
+from famus_ray.config.resolve import resolve
 from famus_ray.config.space import Space, saved_space
 from famus_ray.config.study_checks import check_study
-from famus_ray.errors import UserError
+from famus_ray.errors import StudyStopped, UserError
 from famus_ray.files import write_text
 from famus_ray.ledger import holding, trials_table
 from famus_ray.loop import check
@@ -15,6 +19,7 @@ from famus_ray.run_path import new_path
 from famus_ray.scale.capacity import Capacity, check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.join import check_address
+from famus_ray.scale.reopening import reopened
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
 from famus_ray.scale.shares import check_shares
@@ -22,6 +27,8 @@ from famus_ray.tables import TRIALS, write_table
 from famus_ray.trial_check import check_trials
 
 __all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]
+
+Tell = Callable[[str], None]
 
 
 def new_study_path(space: Space) -> Path:
@@ -39,6 +46,8 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
     Raises:
         UserError: a trial needs more than the cluster has, data are missing, or the metric is
             not a curve of this run.
+        StudyStopped: it stopped early, since every further trial would fail alike or the machine is
+            at fault, or no trial that it ran succeeded.
         KeyboardInterrupt: Ctrl-C; trials that had begun are `interrupted` in the table.
     """
     config = space.base.config
@@ -52,47 +61,58 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
         with holding(path / "ledger.jsonl"):
             RunFolder(path).begin(config, data)
             write_text(path / "space.yaml", space.text)
+            reopened(path, space).write()
             _run(space, path, on_trial)
 
 
 def resume_study(
-    path: Path, overrides: tuple[str, ...] = (), on_trial: OnTrial = lambda news: None
+    path: Path,
+    overrides: tuple[str, ...] = (),
+    on_trial: OnTrial = lambda news: None,
+    *,
+    retry_failed: bool = False,
+    tell: Tell = lambda line: None,
 ) -> int:
     """How many trials were left to run, when they have run: finishes what was begun in the
     folder `path`, from its ledger alone.
 
-    Trials that have ended stay as they are; those under way go on from their checkpoints;
-    those that failed because their process or node was lost begin again.
+    Trials that have ended stay as they are; those under way go on from their checkpoints, with the
+    settings that they began with; those that failed because their process, node or disk did begin
+    again. New ones are drawn from the space as it is now.
 
     Args:
         overrides: settings that change no number, such as study.concurrent; those of the study
             stay, for whoever resumes or extends it next.
+        retry_failed: try again what failed for any other cause.
+        tell: is given a line for people on what was changed.
 
     Raises:
-        UserError: no study there, another process is running it, or other settings.
+        UserError: no study there, another process is running it, other settings, or a change that
+            makes another study of it.
+        StudyStopped: as `run_study`.
     """
     space = saved_space(path, overrides)
-    config = space.base.config
-    check_study(config)
-    RunFolder(path).check_same(config)
+    RunFolder(path).check_same(resolve(path / "config.yaml", overrides).config)
+    config, saved = space.base.config, saved_space(path).base.config
     check_address(config.scale)
-    if any(path.glob("trials/*")) and not (path / "ledger.jsonl").is_file():
-        raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
+    opened = reopened(path, space)
+    if config.study.trials != saved.study.trials and config.study.searcher == "grid":
+        raise UserError("study.trials: a grid has all its trials; leave it out")
+    if opened.drawn > config.study.trials != saved.study.trials:
+        raise UserError(
+            f"study.trials = {config.study.trials}: {opened.drawn} were begun and stay; "
+            f"leave it out to finish those, or add more with famus-ray extend {path}"
+        )
+    if retry_failed or opened.ended < space.planned_runs():
+        RunFolder(path).check_data(check(config))
     with holding(path / "ledger.jsonl"):
-        saved = saved_space(path).base.config
+        kept = saved.model_copy(update={"study": config.study})
+        if (text := config_text(kept)) != (path / "config.yaml").read_text(encoding="utf-8"):
+            write_text(path / "config.yaml", text)
+        opened.write(retry_failed=retry_failed)
         search = Search(space, path / "ledger.jsonl")
-        if config.study.trials != saved.study.trials and config.study.searcher == "grid":
-            raise UserError("study.trials: a grid has all its trials; leave it out")
-        if search.drawn > config.study.trials != saved.study.trials:
-            raise UserError(
-                f"study.trials = {config.study.trials}: {search.drawn} were begun and stay; "
-                f"leave it out to finish those, or add more with famus-ray extend {path}"
-            )
-        if search.left:
-            RunFolder(path).check_data(check(config))
-        if saved.study != config.study:
-            kept = saved.model_copy(update={"study": config.study})
-            write_text(path / "config.yaml", config_text(kept))
+        for line in opened.lines(search.left_out):
+            tell(line)
         if not (left := search.left):
             return 0
         with cluster(config.scale):
@@ -101,33 +121,40 @@ def resume_study(
     return left
 
 
-def extend_study(path: Path, trials: int, on_trial: OnTrial = lambda news: None) -> None:
+def extend_study(
+    path: Path,
+    trials: int,
+    on_trial: OnTrial = lambda news: None,
+    *,
+    tell: Tell = lambda line: None,
+) -> None:
     """Add `trials` to a study and run them; the searcher knows all that came before.
 
     Raises:
         UserError: as `resume_study`, and a grid, which has no more.
+        StudyStopped: as `run_study`.
     """
     if trials < 1:
         raise UserError(f"trials = {trials}: must be >= 1")
-    config = saved_space(path).base.config
-    if config.study.searcher == "grid":
+    study = saved_space(path).base.config.study
+    if study.searcher == "grid":
         raise UserError(f"{path}: a grid has all its trials; there are none to add")
-    more = {"trials": config.study.trials + trials}
-    config = config.model_copy(update={"study": config.study.model_copy(update=more)})
-    with holding(path / "ledger.jsonl"):
-        write_text(path / "config.yaml", config_text(config))
-    resume_study(path, on_trial=on_trial)
+    resume_study(path, (f"study.trials={study.trials + trials}",), on_trial, tell=tell)
 
 
 def _run(space: Space, path: Path, on_trial: OnTrial) -> None:
     with ray_log(path / "ray.log"), ctrl_c():
+        search = Search(space, path / "ledger.jsonl", on_trial)
         try:
-            _fit(space, path, on_trial)
+            _fit(search, space, path)
         finally:
-            write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
+            with suppress(OSError):  # a full disk; the ledger holds all that is in it
+                write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
+    if why := search.failures.why_not_done():
+        raise StudyStopped(f"{path}: {why.format(resume=f'famus-ray resume {quote(str(path))}')}")
 
 
-def _fit(space: Space, path: Path, on_trial: OnTrial) -> None:
+def _fit(search: Search, space: Space, path: Path) -> None:
     from ray import tune
 
     from famus_ray.scale.trial import RunTrial
@@ -135,7 +162,6 @@ def _fit(space: Space, path: Path, on_trial: OnTrial) -> None:
     from famus_ray.scale.worker_group import bundles
 
     config = space.base.config
-    search = Search(space, path / "ledger.jsonl", on_trial)
     trainable = tune.with_resources(
         tune.with_parameters(
             RunTrial, base=config.model_dump(mode="json"), folder=str(path.absolute())

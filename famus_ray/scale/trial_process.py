@@ -19,6 +19,7 @@ from famus_ray.scale.cluster import on_devices
 from famus_ray.scale.meeting import join, meeting_point, was_left
 from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
+from famus_ray.scale.stopping import machine_fault
 
 __all__ = ["TrialProcess"]
 
@@ -62,8 +63,10 @@ class TrialProcess:
             return {"done": True, "end": "pruned", "error": str(error)}
         except UserError as error:
             return {"done": True, "end": "failed", "error": str(error)}
-        except Exception as error:  # noqa: BLE001 - whatever the training raises is its alone
-            failed = {"done": True, "end": "failed", "error": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001 - whatever the training raises is its own
+            fault = machine_fault(error)
+            told = traceback.format_exc() + (f"{fault}\n" if fault else "")
+            failed = {"done": True, "end": "failed", "error": told, "fault": fault is not None}
             return {**failed, "left": True} if was_left(error) else failed
         done = report.epoch >= self._base["schedule"]["epochs"]
         return {

@@ -70,7 +70,8 @@ class Telling(tune.Callback):  # type: ignore[misc]
         number, last = trial.config["trial"], trial.last_result
         if last.get("end") == "completed":  # Tune's scheduler hears of no result that is the last
             self._search.reported(number, last["report"])
-        self._search.ended(number, last.get("end", "pruned"), last.get("error"))
+        fault = bool(last.get("fault"))
+        self._search.ended(number, last.get("end", "pruned"), last.get("error"), fault=fault)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         error_file = Path(trial.error_file or "")

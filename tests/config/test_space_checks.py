@@ -163,6 +163,16 @@ BAD = {
         "settings: {method: fmus, mtea: {lr: 1}}\nspace: {meta.k: {type: int, low: 1, high: 3}}\n",
         ["method.name = fmus", "mtea"],
     ),
+    "choices that are written apart and are one value": (
+        "space:\n"
+        '  meta.interval: {type: choice, values: [1, "1", 1.0, 2]}\n'
+        "  meta.lr: {type: choice, values: [1, 1.0, 0.5]}\n"
+        "  data.name: {type: choice, values: [digits, 'digits ']}\n",
+        [
+            'meta.interval.values: 1, "1", 1.0 are the same value; keep one',
+            "meta.lr.values: 1, 1.0 are the same value",
+        ],
+    ),
     "mistakes of every kind": (
         "settings: {optimiser: {lr: -3}}\n"
         "space:\n"
@@ -246,3 +256,20 @@ def test_a_space_is_shared_between_methods_chosen_on_the_command_line(tmp_path):
     )
     trial = optuna.create_study().ask()
     assert set(load_space(str(path), ("method=mwnet",))(trial)) == {"optimiser.lr"}
+
+
+def test_all_problems_of_a_study_come_at_once():
+    overrides = (
+        "study.minimise=[time/stp]", "study.leaders=2", "study.metric=validation/loss",
+        "study.constraints=['time/step < 1', 'tme/step <= 1']", "study.searcher=gp",
+    )  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        check_study(load_space("quick", overrides).base.config)
+    message = str(caught.value)
+    for part in (
+        "study: 7 problems\n  - study.metric = validation/loss",
+        "study.scheduler = asha: with several objectives", "study.leaders = 2",
+        "study.searcher = gp: knows no constraints", "'time/step < 1' is not a bound",
+        "tme/step is not", "study.minimise: time/stp is not",
+    ):  # fmt: skip
+        assert part in message

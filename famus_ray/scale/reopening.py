@@ -1,0 +1,138 @@
+"""A study that is opened: what was changed since it was opened last, and what its ledger lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from famus_ray.config.mistakes import joined
+from famus_ray.config.resolve import load_yaml
+from famus_ray.config.space import Space
+from famus_ray.config.space_changes import (
+    Opening,
+    changes,
+    last_opening,
+    refused_changes,
+    refused_values,
+)
+from famus_ray.config.study_checks import check_study
+from famus_ray.errors import UserError
+from famus_ray.ledger import FINAL, append_event, in_place, read_events, table_of
+from famus_ray.loop import check
+from famus_ray.rebuilt import lost_events
+from famus_ray.scale.own_settings import flat
+from famus_ray.trial_check import check_trials
+
+__all__ = ["Reopened", "reopened"]
+
+
+@dataclass
+class Reopened:
+    """A study that may go on; nothing is written yet.
+
+    Attributes:
+        drawn: trials that were begun, without children and the leaders' further seeds.
+        retried: how many that failed are to be tried again.
+    """
+
+    path: Path
+    space: Space
+    now: Opening
+    before: Opening | None
+    events: list[dict[str, Any]]
+    lost: list[dict[str, Any]]
+    drawn: int
+    retried: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, without those that `resume` begins again."""
+        states = {e["trial_id"]: e for e in self.events if "trial_id" in e}
+        return sum(e["event"] in FINAL and not e.get("lost") for e in states.values())
+
+    def lines(self, left_out: int) -> Iterator[str]:
+        """What people should know.
+
+        Args:
+            left_out: trials that the searcher is not told of.
+        """
+        changed = changes(self.before, self.now) if self.before else []
+        if changed:
+            yield f"changed since the study was opened last: {'; '.join(changed)}"
+        if left_out:
+            yield (
+                f"{left_out} of {self.drawn} earlier trials lie outside of the space as it is now: "
+                "they keep their values, and the searcher is not told of them"
+            )
+        if self.retried:
+            yield f"{self.retried} that failed are tried again"
+
+    def write(self, *, retry_failed: bool = False) -> None:
+        """Bring the ledger up to date; the study is held."""
+        ledger = self.path / "ledger.jsonl"
+        for event in self.lost:
+            append_event(ledger, **event)
+        if self.before != self.now:
+            base = self.space.base.config.model_dump(mode="json")
+            append_event(ledger, "space", space=self.now.space, base=base)
+        if retry_failed:
+            self._retry(ledger)
+
+    def _retry(self, ledger: Path) -> None:
+        table = table_of(self.events)
+        for _, row in table[table["state"] == "failed"].iterrows():
+            # A child of pbt begins with what its parent left.
+            anew = not row["epochs"] and bool(pd.isna(row["parent"]))
+            if anew:  # nothing was trained: it starts from the settings as they are now
+                shutil.rmtree(self.path / "trials" / str(row["trial_id"]), ignore_errors=True)
+            append_event(ledger, "retried", str(row["trial_id"]), anew=anew)
+            self.retried += 1
+
+
+def reopened(path: Path, space: Space) -> Reopened:
+    """The study in the folder `path`, to go on with this space.
+
+    Raises:
+        UserError: a study that cannot run, or a change that makes another one of it.
+    """
+    check_study(space.base.config)
+    events = read_events(path / "ledger.jsonl")
+    lost = lost_events(path, events)
+    whole = in_place(events, lost)
+    begun = [e for e in whole if e["event"] == "started"]
+    if not begun and any(path.glob("trials/*")):
+        raise UserError(f"{path}: has trials, but ledger.jsonl, which knows of them, is gone")
+    before = last_opening(path)
+    now = Opening(load_yaml(path / "space.yaml"), flat(space.base.config))
+    if before is not None:
+        problems = [*refused_changes(before, now)]
+    else:
+        problems = [*_refused_by_the_trials(space, begun, whole)]
+    if problems:
+        raise UserError(joined(str(path), list(dict.fromkeys(problems))))
+    if before is not None and changes(before, now):
+        check_trials(space, check(space.base.config))
+    drawn = sum("replicates" not in e and "parent" not in e for e in begun)
+    return Reopened(path, space, now, before, whole, lost, drawn)
+
+
+def _refused_by_the_trials(
+    space: Space, begun: list[dict[str, Any]], events: list[dict[str, Any]]
+) -> Iterator[str]:
+    """What cannot be compared with the trials of an older version, which kept no other record."""
+    for event in begun:
+        yield from refused_values(space.entries, event["params"], event["trial_id"])
+    study = space.base.config.study
+    reports = (event for event in events if event["event"] == "reported")
+    first = next(reports, None)
+    if first is not None and {*first.get("costs", {})} != {*study.minimise}:
+        was = ", ".join(first.get("costs", {})) or "nothing"
+        yield (
+            f"study.minimise = {list(study.minimise)}: its trials minimised {was}; put it back, or "
+            "begin a new study"
+        )
