@@ -22,7 +22,6 @@ from famus_ray.errors import UserError
         ("10.0.0.5:٦٣٧٩", "must be HOST:PORT"),
         ("user@host:6379", "must be HOST:PORT"),
         ("::1:6379", "must be HOST:PORT"),
-        ("''", "must be HOST:PORT"),
     ],
 )
 def test_what_is_no_address_of_a_cluster_is_refused_with_what_to_write(address, message):

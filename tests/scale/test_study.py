@@ -14,12 +14,12 @@ import yaml
 
 import famus_ray as fr
 from famus_ray.config.space import load_space
-from famus_ray.errors import UserError
+from famus_ray.errors import StudyStopped, UserError
 from famus_ray.ledger import FINAL, read_events
 from famus_ray.reading.folders import load_config
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.report import write_report
-from famus_ray.scale.study import TrialNews, new_study_path, run_study
+from famus_ray.scale.study import TrialNews, new_study_path, resume_study, run_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 
@@ -258,3 +258,35 @@ def test_a_study_whose_ledger_is_gone_is_not_trained_as_a_run(tmp_path):
     with pytest.raises(UserError, match=r"ledger\.jsonl.* is gone"):
         fr.resume(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"config.yaml", "space.yaml", "trials"}
+
+
+def test_a_full_disk_stops_a_study_that_goes_on_in_an_edited_space(tmp_path: Path):
+    def mounted(options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    if not mounted("size=700k"):
+        pytest.skip("left out: a study on a full disk; this user may mount no file system")
+    try:
+        overrides = (f"run.root={tmp_path}", "schedule.epochs=1", "run.threads=1",
+                     "model.widths=[8,8,16]", "study.trials=4")  # fmt: skip
+        space, lines = load_space("quick", overrides), []
+        path = new_study_path(space)
+        with pytest.raises(
+            StudyStopped, match=r"where the machine is at fault: .*famus-ray resume"
+        ):
+            run_study(space, path)
+        before = fr.load_trials(path)
+        assert "failed" in set(before["state"])
+        assert len(before) < 4
+        assert mounted("remount,size=60m")
+        file = path / "space.yaml"
+        file.write_text(file.read_text().replace("high: 1.0e-2", "high: 5.0e-3"))
+        resume_study(path, tell=lines.append)
+        after = fr.load_trials(path)
+        assert set(after["state"]) <= {"completed", "pruned"}
+        assert after["param.meta.lr"][: len(before)].equals(before["param.meta.lr"])
+        assert (after["param.meta.lr"][len(before) :] <= 5e-3).all()
+        assert lines[0].startswith("changed since the study was opened last: meta.lr is 0.0001")
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
