@@ -147,6 +147,9 @@ def _run(space: Space, path: Path, on_trial: OnTrial) -> None:
         search = Search(space, path / "ledger.jsonl", on_trial)
         try:
             _fit(search, space, path)
+        except OSError:  # Ray's own files met the same full disk
+            if not search.failures.why:
+                raise
         finally:
             with suppress(OSError):  # a full disk; the ledger holds all that is in it
                 write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
