@@ -90,7 +90,7 @@ def logits_tangent(
             dz_BC = torch.zeros_like(output) if tangent is None else tangent
     except NotImplementedError as error:
         why = f"{_operator(error)} has no forward-mode formula"
-        return transposed(recorded, direction, why)
+        return transposed(recorded, direction, why, "; try engine='finite_difference'")
     eps = torch.finfo(torch.bfloat16 if recorded.record.seen.is_coarse else dz_BC.dtype).eps
     if are_transposes(recorded.dphi_BC, dz_BC, inner, eps**0.5):
         return dz_BC
@@ -162,7 +162,9 @@ def _check_same(again_BC: Tensor, logits_BC: Tensor) -> None:
         raise ValueError(OTHER_LOGITS)
 
 
-def transposed(recorded: Recorded, direction: Mapping[str, Tensor], why: str) -> Tensor:
+def transposed(
+    recorded: Recorded, direction: Mapping[str, Tensor], why: str, instead: str = ""
+) -> Tensor:
     """J d as the derivative of <J^T c, d> by c, with one warning that says why.
 
     J^T c is what the backward makes of c, hooks included, and c is the gradient of the train
@@ -193,7 +195,7 @@ def transposed(recorded: Recorded, direction: Mapping[str, Tensor], why: str) ->
             (tangent,) = torch.autograd.grad(inner, cotangent, materialize_grads=True)
     except RuntimeError as error:
         raise ValueError(
-            f"{why}, and a second backward is not possible: {first_line(error)}"
+            f"{why}, and a second backward is not possible ({first_line(error)}){instead}"
         ) from error
     return tangent
 
