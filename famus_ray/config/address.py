@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from famus_ray.config.mistakes import shown
+
 __all__ = ["address_problem", "host_and_port"]
 
 
@@ -20,7 +22,7 @@ def address_problem(address: str) -> str | None:
     """Why no cluster can be joined there, with what to write instead; None where one may be."""
     if address == "auto" or host_and_port(address):
         return None
-    found = f"scale.address = {address}"
+    found = f"scale.address = {shown(address)}"
     wanted = "the address that `ray start --head` prints, such as 10.0.0.5:6379"
     if address == "local":
         return f"{found}: leave it out, and a Ray on this machine is started and stopped"

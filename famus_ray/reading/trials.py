@@ -96,8 +96,10 @@ def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     again = trials[is_replica(trials) & trials["state"].eq("completed")]
-    again = again[again["replicates"].isin(trials["trial"])]  # a leader's line may be lost
+    known = set(trials["trial"])  # a leader's line may be lost
     for number in again["replicates"].unique() if len(again) else ():
+        if number not in known:
+            continue
         chosen_at = trials.loc[trials["trial"] == number, "value"].item()
         values = again.loc[again["replicates"] == number, "value"]
         mean = values.mean(skipna=False)  # a seed without a finite value leaves none

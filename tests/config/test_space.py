@@ -76,7 +76,7 @@ def test_the_size_is_counted_without_listing(tmp_path):
     assert space.size() == len(space.grid()) == 13 * 11
     more = "".join(
         f"  {name}: {{type: float, low: 0.1, high: 1, step: 1.0e-10}}\n"
-        for name in ("optimiser.lr", "meta.matrix_lr", "meta.lambda2", "meta.temperature")
+        for name in ("optimiser.lr", "meta.weight_decay", "meta.lambda2", "meta.temperature")
     )
     assert load_space(written(tmp_path, text + more)).size() > 10**6
 

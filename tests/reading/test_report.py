@@ -28,9 +28,9 @@ def run(tmp_path_factory):
         "schedule.epochs=1",
         "run.diagnose_every=1",
         f"run.root={root}",
-        "run.name=<b>one</b>",
     )
-    return famus_ray.train("digits", *overrides).path
+    path = famus_ray.train("digits", *overrides).path
+    return path.rename(path.with_name("<b>one"))  # folders may be moved
 
 
 def add_trial(
@@ -102,8 +102,7 @@ def test_the_report_of_a_run_works_offline(run):
     assert "Right and wrong labels" in page.text
     assert "Weights of wrong labels" in page.text
     assert page.figures == 8  # accuracy, loss, two histograms, gates, gradient, weights twice
-    # The run's own name has angle brackets in it.
-    assert "<b>one</b>" in page.text
+    assert "<b>one" in page.text  # its folder's name, which is no bold text
 
 
 def test_the_report_of_a_study_works_offline_and_shows_its_trials(study, run):
