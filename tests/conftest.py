@@ -28,6 +28,7 @@ def float64():
     torch.set_default_dtype(before)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     import torch
 

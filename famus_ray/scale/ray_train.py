@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.train import UserCallback
 from ray.train.torch import TorchConfig
+from ray.train.v2._internal.exceptions import RayTrainError  # what lost processes are told by
 
 from famus_ray.scale.meeting import join, meeting_point, was_left
 
@@ -42,8 +44,6 @@ class EndsAtMistakes(UserCallback):  # type: ignore[misc]
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Raise what the training raised; nothing where a process was lost."""
-        for wrapped in worker_exceptions.values():
-            error = getattr(wrapped, "_base_exc", None)  # none if its process died
-            if error is not None and not was_left(error):
-                error.add_note(str(wrapped))  # its traceback stayed in the other process
+        for error in worker_exceptions.values():
+            if not isinstance(error, RayError | RayTrainError) and not was_left(error):
                 raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,9 @@ def _worker(settings: dict[str, Any]) -> str | None:
             ray.train.report({"epoch": report.epoch})
     except Diverged as error:
         return str(error)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # which would stay in this process
+        raise
     return None
 
 

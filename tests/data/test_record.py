@@ -80,7 +80,7 @@ def images(root: Path, size: int = 8) -> None:
 
 
 @pytest.mark.parametrize("storage", ["memory", "disk"])
-def test_image_files_are_known_by_name_and_size(tmp_path: Path, storage):
+def test_image_files_are_known_by_name(tmp_path: Path, storage):
     images(tmp_path)
     settings = ("data.name=folders", f"data.root={tmp_path}", "data.image_size=8",
                 "data.meta_per_class=2", "noise.kind=none", f"data.storage={storage}")  # fmt: skip
@@ -91,7 +91,10 @@ def test_image_files_are_known_by_name_and_size(tmp_path: Path, storage):
 
     then, labels = record(load()), labels_of(load())
     assert changes(then, labels, load()) == []
-    Image.fromarray(np.full((9, 9, 3), 200, np.uint8)).save(tmp_path / "train" / "cat" / "3.png")
+    image = tmp_path / "train" / "cat" / "3.png"
+    Image.fromarray(np.full((9, 9, 3), 200, np.uint8)).save(image)  # as if it was mended
+    assert changes(then, labels, load()) == []
+    image.rename(image.with_name("3b.png"))
     assert changes(then, labels, load()) == ["other train files"]
     (tmp_path / "train" / "cat" / "new.png").write_bytes(
         (tmp_path / "train" / "cat" / "0.png").read_bytes()
