@@ -28,15 +28,9 @@ def float64():
     torch.set_default_dtype(before)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     import torch
 
-    # What `make test` runs side by side: files, and all that starts Ray, which there is once.
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)  # the longest part first
-    for item in items:
-        with_ray = item.get_closest_marker("ray")
-        item.add_marker(pytest.mark.xdist_group("ray" if with_ray else item.path.name))
     if torch.cuda.is_available():
         return
     left_out = [item for item in items if item.get_closest_marker("gpu")]
