@@ -66,7 +66,7 @@ def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
     assert_same_run(tmp_path / "cut", uninterrupted)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])  # Ctrl-C: above
 def test_a_signal_ends_a_run_calmly_and_a_second_one_changes_nothing(tmp_path: Path, how):
     more = (*SMALL, "schedule.epochs=100000", "method=ce", f"run.root={tmp_path}")
     command = [str(COMMAND), "train", "digits", *more, "--name", "my run"]

@@ -39,8 +39,6 @@ class Runner:
         noise = torch.Generator(self.device).manual_seed(0)
         self.step = variant.build(config, model, noise)
         self.interval = getattr(self.step, "interval", 1)
-        if setup.batch < 2 and getattr(self.step, "cross_fit", None):
-            raise UserError(f"--batch 1: {variant.name} needs a row to learn from and one to judge")
         self.train = self._images(setup, setup.batch)
         self.meta = self._images(setup, config.meta.batch_size or setup.batch)
 

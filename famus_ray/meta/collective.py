@@ -116,13 +116,18 @@ def gradients_summed(
     inputs: Sequence[Tensor],
     grad_output: Tensor | None,
     unused: Sequence[Tensor] = (),
+    *,
+    summed: bool = True,
 ) -> tuple[list[Tensor], tuple[Tensor | None, ...]]:
     """`torch.autograd.grad`, summed over all processes while it goes on; the graph is kept.
 
     First of the answer are the gradients, zeros where the output does not depend on the input.
     Second are those of `unused`, not summed, None where it does not depend on them.
+
+    Args:
+        summed: False leaves them this process's own; sums within the graph go on as ever.
     """
-    sums = _Departures(inputs[::-1]) if world_size() > 1 else None
+    sums = _Departures(inputs[::-1]) if summed and world_size() > 1 else None
     with ExitStack() as hooks:
         if sums:
             for x in inputs:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from famus_ray.meta.arguments import check_loss, check_unused
-from famus_ray.meta.collective import alone, gradients_summed
+from famus_ray.meta.collective import gradients_summed
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler
 from famus_ray.meta.phases import phase
@@ -121,15 +121,14 @@ class Lookahead:
         buffers = self.buffers()
         with replaced(self.model, {**still, **moved, **buffers}):
             before = copies(buffers) if seen.recomputes else {}
-            with phase("meta/forward"), again:
-                logits_BC = self.model(inputs)
             with phase("meta/forward"):
+                with again:
+                    logits_BC = self.model(inputs)
                 loss = self.meta_loss(logits_BC, targets)
             check_loss("meta_loss", loss)
-            together = nullcontext() if summed else alone()
-            with phase("meta/backward"), self.recomputing(before, seen), together:
+            with phase("meta/backward"), self.recomputing(before, seen):
                 grads, unused = gradients_summed(
-                    loss, list(wanted.values()), None, list(own.values())
+                    loss, list(wanted.values()), None, list(own.values()), summed=summed
                 )
         check_unused(own, unused)
         return loss.detach(), dict(zip(wanted, grads, strict=True))
@@ -169,6 +168,5 @@ def gradients(
     """
     if not inputs:
         return {}
-    with nullcontext() if summed else alone():
-        grads, _ = gradients_summed(output, list(inputs.values()), grad_output)
+    grads, _ = gradients_summed(output, list(inputs.values()), grad_output, summed=summed)
     return dict(zip(inputs, grads, strict=True))

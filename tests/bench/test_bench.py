@@ -144,7 +144,7 @@ def test_setups_follow_the_recipes():
         (("--variant", "mwnet meta.source=pseudo_clean"), "trains two networks"),
         (("--variant", " "), "--variant: is empty"),
         ((*TINIEST, "--pixels", "1"), "--batch 1 --pixels 1: preact_resnet8"),
-        ((*TINIEST, "--variant", "famus meta.source=batch"), "--batch 1: famus"),
+        ((*TINIEST, "--variant", "famus meta.source=batch"), "run.batch_size = 1: meta.source"),
         (("--network", "resnet19"), "did you mean"),
         (("--network", "vit_tiny_patch16_224", "--pixels", "32"), "--pixels 32"),
     ],

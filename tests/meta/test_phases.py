@@ -32,7 +32,10 @@ def take_steps(count: int, *overrides: str) -> None:
     [
         (("method=ce",), PLAIN),
         (("method=famus",), [*META, "tangent", *PLAIN[1:]]),
-        (("method=mwnet", "meta.engine=double_backward"), [*META, *PLAIN[1:]]),
+        (
+            ("method=mwnet", "meta.engine=double_backward"),
+            [*META, "meta/backward", *PLAIN[1:]],  # to the virtual weights, and from them to theta
+        ),
     ],
 )
 def test_an_observer_sees_every_phase_in_order(overrides, expected):

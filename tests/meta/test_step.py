@@ -128,9 +128,9 @@ def test_l2rw_weights_are_shares_and_wrong_directions_get_none():
 
 @pytest.mark.parametrize("method", ["mixup", "l2rw", "mlc"])
 def test_every_method_learns(method):
-    """Nine epochs on clean digits leave chance (10 %) far behind."""
-    settings = (f"method={method}", "noise=none", "model.widths=[8,16,32]")
-    state, _ = steps(320, *settings)
+    """Six epochs on clean digits leave chance (10 %) far behind."""
+    settings = (f"method={method}", "noise=none", "model.widths=[8,8,16]")
+    state, _ = steps(200, *settings)
     config = resolve("digits", ["noise=none"]).config
     data = load_dataset(config.data, config.noise, config.run.seed)
-    assert evaluate(state.model, data, data.test)["top1"] > 0.5
+    assert evaluate(state.model, data, data.test)["top1"] > 0.3

@@ -14,11 +14,14 @@ from famus_ray.scale.local_ray import local_ray
 
 @pytest.fixture(scope="session")
 def ray_instance() -> Iterator[None]:
-    """One Ray of two CPUs for all tests, started as the commands start theirs."""
+    """One Ray of two CPUs for all tests, started as the commands start theirs: whatever other
+    cluster the shell knows of."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster.QUIET.items():
             patch.setenv(name, value)
+        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # nothing answers there
         with local_ray(cpus=2):
+            patch.delenv("RAY_ADDRESS")
             yield
 
 
@@ -33,7 +36,7 @@ def nothing_left(ray_instance: None) -> Iterator[None]:
     assert {g["state"] for g in ray.util.placement_group_table().values()} <= {"REMOVED"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reachable() -> Callable[[psutil.Process], list[str]]:
     """The sockets of a process and all of its children that other machines could reach."""
 

@@ -69,12 +69,11 @@ def test_a_run_of_two_workers_is_not_begun_again(tmp_path: Path, damaged):
     assert (tmp_path / "run" / "config.yaml").is_file()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_trial_fails_with_the_images_name_and_is_tried_again_once_it_is_mended(
-    tmp_path: Path, damaged, workers
+    tmp_path: Path, damaged
 ):
     root, path, whole = damaged
-    values = settings(root, "disk", workers)
+    values = settings(root, "disk")
     space = tmp_path / "space.yaml"
     space.write_text(
         f"preset: digits\nsettings: {values}\nspace:\n"

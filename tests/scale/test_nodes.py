@@ -70,3 +70,7 @@ def test_a_node_that_joins_takes_a_trial_and_one_that_dies_gives_its_trial_back(
     assert trials["state"].tolist() == ["completed", "completed"]
     assert trials["attempts"].tolist() == [2, 1]
     assert trials["epochs"].tolist() == [6, 6]
+    events = read_events(tmp_path / "study" / "ledger.jsonl")
+    on = [event["node"] for event in events if event["event"] == "reported"]
+    assert len(set(on)) == 2  # two nodes of one machine are told apart
+    assert trials["node"].tolist() == [on[-1], on[-1]]

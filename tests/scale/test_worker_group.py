@@ -43,11 +43,12 @@ points:
 
 
 @pytest.mark.usefixtures("nothing_left")
-def test_trials_of_two_workers(tmp_path: Path):
+def test_trials_of_two_workers(tmp_path: Path, reachable):
     (tmp_path / "two.yaml").write_text(SPACE)
-    killed = []
+    killed, open_to_others = [], []
 
     def kill_a_worker_of_the_first(news: TrialNews) -> None:
+        open_to_others.extend(reachable(psutil.Process()))
         if news.event == "reported" and news.number == 0 and not killed:
             processes = psutil.Process().children(recursive=True)
             workers = [p for p in processes if "TrialProcess" in "".join(p.cmdline())]
@@ -59,6 +60,7 @@ def test_trials_of_two_workers(tmp_path: Path):
     run_study(space, tmp_path / "two", kill_a_worker_of_the_first)
     trials = fr.load_trials(tmp_path / "two")
     assert killed
+    assert open_to_others == []  # no other machine could reach a process of it
     assert trials["attempts"].tolist() == [2, 1, 1, 1]
     assert trials["state"].tolist() == ["completed", "pruned", "pruned", "failed"]
     assert trials["epochs"].tolist() == [3, 1, 0, 0]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,17 +50,43 @@ def undisturbed(tmp_path_factory) -> Path:
     return path
 
 
-def test_two_workers_equal_one(tmp_path: Path):
-    reports = []
-    config = resolve("digits", [*FEW_STEPS, "scale.workers=2"]).config
-    train_on_workers(config, tmp_path / "two", reports.append)
-    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5]
+@dataclass
+class Watched:
+    """A run of two workers, and what was seen at each of its epochs."""
+
+    path: Path
+    epochs: list[int] = field(default_factory=list)
+    processes: set[str] = field(default_factory=set)
+    reachable: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory, reachable) -> Watched:
+    run = Watched(tmp_path_factory.mktemp("watched") / "two")
+
+    def look(report) -> None:
+        run.epochs.append(report.epoch)
+        run.processes.update(p.name() for p in psutil.Process().children(recursive=True))
+        run.reachable.extend(reachable(psutil.Process()))
+
+    train_on_workers(resolve("digits", [*FEW_STEPS, "scale.workers=2"]).config, run.path, look)
+    return run
+
+
+def test_no_other_machine_can_reach_a_run_of_two_workers(watched: Watched):
+    assert any("TrainWorker" in name for name in watched.processes)  # they were there
+    assert watched.reachable == []
+
+
+def test_two_workers_equal_one(tmp_path: Path, watched: Watched):
+    assert watched.epochs == [1, 2, 3, 4, 5]
     alone = fr.train("digits", *FEW_STEPS, f"run.root={tmp_path}", "run.name=alone").path
-    assert losses(tmp_path / "two") == pytest.approx(losses(alone), rel=1e-4)
+    assert losses(watched.path) == pytest.approx(losses(alone), rel=1e-4)
     a, b = (
         torch.load(path / "checkpoints" / "last.pt", weights_only=True)["model"]
-        for path in (alone, tmp_path / "two")
+        for path in (alone, watched.path)
     )
+    config = resolve("digits", FEW_STEPS).config
     begun = new_learner(config, check(config), torch.device("cpu")).model.state_dict()
     for name in a:
         moved = (a[name] - begun[name]).norm()
