@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-ray test-rest bench clean
+.PHONY: demo test bench clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -13,14 +13,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(MAKE) --no-print-directory -j 2 --keep-going --output-sync=line test-ray test-rest
-
-# Side by side, a core each: what starts Ray waits much, the rest computes.
-test-ray: $(INSTALLED)
-	$(BIN)/pytest -m ray
-
-test-rest: $(INSTALLED)
-	$(BIN)/pytest -m "not ray"
+	$(BIN)/pytest
 
 bench: $(INSTALLED)
 	$(BIN)/famus-ray bench step

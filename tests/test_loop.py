@@ -56,7 +56,7 @@ def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
     while process.poll() is None and not reached(tmp_path / "cut", epoch=2):
         time.sleep(0.01)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 1)
     assert len(fr.load_curves(tmp_path / "cut")["epoch"].unique()) < 6, "ended before the signal"
     if how == signal.SIGINT:
@@ -78,7 +78,7 @@ def test_a_signal_ends_a_run_calmly_and_a_second_one_changes_nothing(tmp_path: P
     process.send_signal(how)
     time.sleep(0.1)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     first, *epochs, empty, last = errors.splitlines()
     assert first == f"training ce on digits for 100000 epochs in {tmp_path / 'my run'}"

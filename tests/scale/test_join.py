@@ -52,7 +52,7 @@ def with_token() -> Iterator[str]:
     yield f"127.0.0.1:{port.read_text()}"
     started = psutil.Process(head.pid).children(recursive=True)
     head.terminate()
-    head.wait(timeout=60)
+    head.wait(timeout=300)
     for process in psutil.wait_procs(started, timeout=5)[1]:
         process.kill()
     shutil.rmtree(folder, ignore_errors=True)
@@ -72,7 +72,7 @@ def test_a_cluster_that_asks_for_a_token_says_so(tmp_path, with_token, mode, mes
         [command("famus-ray"), "tune", "quick", f"scale.address={with_token}",
          f"run.root={tmp_path}"],
         env={**environment, "HOME": str(tmp_path / "no"), **mode},
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert finished.returncode == 2
     assert f"scale.address = {with_token}: " in finished.stderr
@@ -93,7 +93,7 @@ def test_with_its_token_it_is_joined(with_token):
     finished = subprocess.run(
         [sys.executable, "-c", JOIN, with_token],
         env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN},
-        check=True, capture_output=True, text=True, timeout=200,
+        check=True, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert finished.stdout.split() == ["42"]
 

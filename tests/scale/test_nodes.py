@@ -63,7 +63,7 @@ def test_a_node_that_joins_takes_a_trial_and_one_that_dies_gives_its_trial_back(
     wait_for(reported("0001"))
     cluster.remove_node(first, allow_graceful=False)
     trial.kill()
-    printed, _ = study.communicate(timeout=120)
+    printed, _ = study.communicate(timeout=300)
     assert study.returncode == 0
     assert "aylet" not in printed
     trials = fr.load_trials(tmp_path / "study")

@@ -160,7 +160,7 @@ def test_a_signal_leaves_a_run_of_two_workers_that_resume_finishes(
     process.send_signal(how)
     time.sleep(0.1)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {tmp_path / 'cut'}\n")
     assert "Traceback" not in errors
