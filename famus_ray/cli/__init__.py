@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -49,7 +53,7 @@ def main() -> None:
 
     try:
         _check_arguments()
-        with interruptible():
+        with _plain_warnings(), interruptible():
             app()
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
@@ -61,6 +65,25 @@ def main() -> None:
         told = f"{error.filename}: {error.strerror}" if error.filename else error
         print(f"famus-ray: {told}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Inside, our own warnings are one line each, as errors are: where in the source they come
+    from says nothing to a person. Those of libraries stay as they are."""
+    with warnings.catch_warnings():
+        as_ever = warnings.showwarning
+
+        def show(
+            message: Warning | str, category: type[Warning], filename: str, *rest: Any
+        ) -> None:
+            if Path(filename).is_relative_to(Path(__file__).parents[1]):
+                print(f"famus-ray: {message}", file=sys.stderr)
+            else:
+                as_ever(message, category, filename, *rest)
+
+        warnings.showwarning = show
+        yield
 
 
 def _check_arguments() -> None:

@@ -15,7 +15,6 @@ from famus_ray.reading.folders import (
     load_config,
     load_curves,
     load_trials,
-    summarise,
 )
 from famus_ray.reading.trials import best_of, is_replica
 from famus_ray.tables import SAMPLES, read_table
@@ -34,8 +33,8 @@ class Found:
         what: data and method.
         done: epochs of a run, trials of a study that have ended.
         planned: how many there will be.
-        best: test accuracy at a run's best epoch, or the value of a study's best trial; a share in
-            [0, 1].
+        best: the highest accuracy on the split that selects (`run.select`), of a run or of a
+            study's best trial; a share in [0, 1].
         note: what is wrong with it, if anything.
     """
 
@@ -101,8 +100,9 @@ def _run(path: Path, name: str) -> Found:
     what, planned = _what(config), int(config["schedule"]["epochs"])
     done, best = 0, None
     if (path / "curves.parquet").is_file():
-        summary = summarise(load_curves(path), config["run"]["select"])
-        done, best = summary.epochs, summary.best
+        curves = load_curves(path)
+        chosen = curves.loc[curves["metric"] == f"{config['run']['select']}/top1", "value"]
+        done, best = int(curves["epoch"].max()), float(chosen.max())
     state = "interrupted"
     if is_claimed(path):
         state = "running"
