@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 
@@ -75,12 +75,17 @@ def _plain_warnings() -> Iterator[None]:
         as_ever = warnings.showwarning
 
         def show(
-            message: Warning | str, category: type[Warning], filename: str, *rest: Any
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
         ) -> None:
             if Path(filename).is_relative_to(Path(__file__).parents[1]):
                 print(f"famus-ray: {message}", file=sys.stderr)
             else:
-                as_ever(message, category, filename, *rest)
+                as_ever(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield
