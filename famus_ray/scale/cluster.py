@@ -8,7 +8,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from famus_ray.config.schema import Config, ScaleConfig
@@ -98,7 +98,7 @@ def ray_log(path: Path) -> Iterator[None]:
     logger = logging.getLogger("ray")
     kept, propagated = logger.handlers[:], logger.propagate
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, delay=True)
+    handler = _LogFile(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.handlers, logger.propagate = [handler], False
     # What Ray has to say of lost nodes it prints, whatever its log level.
@@ -109,7 +109,13 @@ def ray_log(path: Path) -> Iterator[None]:
     finally:
         ray_worker.print_to_stdstream = printed
         logger.handlers, logger.propagate = kept, propagated
-        handler.close()
+        with suppress(OSError):  # the disk is full
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing: what a full disk takes of a log needs no stack on the terminal."""
 
 
 def on_devices(config: Config) -> Config:
