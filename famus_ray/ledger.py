@@ -197,11 +197,12 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         row |= {COST + name: finite(cost) for name, cost in event.get("costs", {}).items()}
         excess = event.get("excess", {}).items()  # what is no number keeps no bound
         row |= {EXCESS + text: math.inf if math.isnan(x) else x for text, x in excess}
-        row |= {"epochs": event["epoch"], "seconds": row["_before"] + event["seconds"]}
+        seconds = math.nan if event["seconds"] is None else event["seconds"]  # lost
+        row |= {"epochs": event["epoch"], "seconds": row["_before"] + seconds}
         row["node"] = event.get("node", row["node"])
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
-        row["reason"] = event.get("reason")
+        row |= {"reason": event.get("reason"), "seconds": event.get("seconds", row["seconds"])}
         if "epochs" in event:  # as its curves have it: reports were lost, or made again
             row |= {"epochs": event["epochs"], "value": event["value"]}
             row["value_std"] = row["value_std"] if event["value"] is not None else None

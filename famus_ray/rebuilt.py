@@ -149,13 +149,13 @@ def _reports(
         _, value = judged(upto, metric)
         latest = _mean([run[epoch][metric] for run in upto])
         yield {
-            **common, "event": "reported", "epoch": epoch, "seconds": 0.0, "value": finite(value),
+            **common, "event": "reported", "epoch": epoch, "seconds": None, "value": finite(value),
             "latest": latest, **_others(upto, own),
         }  # fmt: skip
     done = "completed" if last >= own["schedule.epochs"] else None
     if state := (row.get("state") if row.get("state") in FINAL else done):
-        error = {} if pd.isna(row.get("error")) else {"error": row["error"]}
-        yield {**common, "event": state, **error}
+        kept = {k: row[k] for k in ("error", "reason", "seconds") if pd.notna(row.get(k))}
+        yield {**common, "event": state, **kept}
 
 
 def _others(runs: list[History], own: Values) -> dict[str, Any]:

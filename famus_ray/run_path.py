@@ -141,7 +141,7 @@ def _check_name(name: str) -> None:
     shown = name if len(name) <= 80 else f"{name[:80]}..."
     raise UserError(
         f"run.name = {shown!r}: a name has letters, digits, blanks and . _ - + = , @ only, begins "
-        "with a letter or digit, and is not too long; / stands between folders"
+        f"with a letter or digit, and is at most {_LONGEST} bytes long; / stands between folders"
         + (f"; such as {instead!r}" if instead and instead != name else "")
     )
 

@@ -1,6 +1,7 @@
 """What a power cut or a clean-up leaves of a study: one trial's damage costs that trial."""
 
 import json
+import math
 import warnings
 
 import pytest
@@ -93,6 +94,8 @@ def test_an_empty_ledger_is_rebuilt_from_the_folders(study, table):
     after = load_trials(study)
     columns = ["trial", "value", "epochs", *(f"param.{name}" for name in TENSOR)]
     assert after[columns].equals(before[columns])
+    kept = before["seconds"] if table == "there" else [math.nan] * 3  # nowhere else
+    assert after["seconds"].tolist() == pytest.approx(list(kept), nan_ok=True)
     last = "pruned" if table == "there" else "interrupted"
     assert after["state"].tolist() == ["completed", "completed", last]
 

@@ -107,7 +107,7 @@ def extend(
 
     path = find_folder(name)
     with _shown_at_last(path, as_json), interruptible(path):
-        say(f"adding {trials} {'trial' if trials == 1 else 'trials'} to the study in {path}")
+        say(f"opening the study in {path}, to add {trials} {'trial' if trials == 1 else 'trials'}")
         from famus_ray.scale.study import extend_study
         from famus_ray.study_progress import progress_of
 

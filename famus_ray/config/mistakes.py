@@ -54,7 +54,7 @@ def describe(details: Any, values: Mapping[str, Any]) -> tuple[str, str]:
     value = values.get(key, details["input"])
     if place and isinstance(place[0], int) and isinstance(value, list | tuple):
         value = value[place[0]]
-    written = cut(value) if isinstance(value, str) else shown(value)
+    written = (cut(value) or "''") if isinstance(value, str) else shown(value)
     message = what_is_wrong(details)
     if details["type"] == "literal_error":
         message += did_you_mean(written, str(details["ctx"]["expected"]).split("'")[1::2])
@@ -93,7 +93,8 @@ def _default(section: str, name: str) -> Any:
 
 
 def report(problems: Sequence[tuple[str, str]]) -> str:
-    """All problems, each given as source and message, by their sources."""
+    """All problems, each given as source and message, by their sources; the same one once."""
+    problems = list(dict.fromkeys(problems))
     sources = dict.fromkeys(source for source, _ in problems)
     return "\n".join(
         joined(source, [message for origin, message in problems if origin == source])

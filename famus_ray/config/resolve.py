@@ -117,6 +117,10 @@ def resolve_values(
         content = load_yaml(preset_path(str(preset)))
         if "space" in content:
             raise UserError(f"{preset}: is a search space; try it with `famus-ray tune {preset}`")
+        if not content:
+            raise UserError(
+                f"{preset}: holds no setting; `famus-ray presets show digits` prints one that does"
+            )
         layers.append((str(preset), content))
     if values:
         layers.append((values_from, values))

@@ -58,7 +58,7 @@ def write_report(folder: str | Path) -> Path:
     )
     page = environment.get_template("report.html.j2").render(
         name=path.name,
-        manifest=load_manifest(path),
+        manifest=_manifest(path),
         config=load_config(path),
         config_text=(path / "config.yaml").read_text(encoding="utf-8"),
         plotly=Markup(_plotly_source()),  # noqa: S704 - plotly's own script
@@ -171,6 +171,15 @@ def _ranges(path: Path) -> Mapping[str, Range]:
     except UserError as error:
         warnings.warn(f"{error}; the report does without it", stacklevel=2)
         return {}
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """What it was made with, for the header alone; None, with a warning, where it cannot be read."""
+    try:
+        return load_manifest(path)
+    except UserError as error:
+        warnings.warn(f"{error}; the report does without it", stacklevel=2)
+        return None
 
 
 def _is_log(ranges: Mapping[str, Range], setting: str) -> bool:

@@ -22,6 +22,7 @@ from famus_ray.config.space_changes import (
 )
 from famus_ray.config.study_checks import check_study
 from famus_ray.errors import UserError
+from famus_ray.estimate import counted
 from famus_ray.ledger import FINAL, append_event, in_place, read_events, table_of
 from famus_ray.loop import check
 from famus_ray.rebuilt import lost_events
@@ -68,6 +69,11 @@ class Reopened:
             yield (
                 f"{left_out} of {self.drawn} earlier trials lie outside of the space as it is now: "
                 "they keep their values, and the searcher is not told of them"
+            )
+        if rebuilt := {e["trial_id"] for e in self.lost}:
+            yield (
+                f"{counted(len(rebuilt), 'trial')} that the ledger had lost in part or whole: put "
+                "back from the trials' folders; times and reasons that were nowhere else are empty"
             )
         if self.retried:
             yield f"{self.retried} that failed are tried again"

@@ -246,3 +246,15 @@ def test_written_words_are_read_back_exactly(name):
 )
 def test_long_values_are_read_back_exactly(values):
     assert comes_back(values)
+
+
+def test_a_file_without_a_setting_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("# nothing yet\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: holds no setting"):
+        resolve(tmp_path / "mine.yaml")
+
+
+def test_the_same_problem_of_several_entries_is_told_once():
+    with pytest.raises(UserError) as told:
+        resolve(overrides=["model.widths=[10000000, 10000000, 10000000]"])
+    assert str(told.value).count("model.widths") == 1
