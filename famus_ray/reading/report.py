@@ -174,7 +174,7 @@ def _ranges(path: Path) -> Mapping[str, Range]:
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
-    """What it was made with, for the header alone; None, with a warning, where it cannot be read."""
+    """What it was made with, for the header; None, with a warning, where it is damaged."""
     try:
         return load_manifest(path)
     except UserError as error:

@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 import pytest
 
 import famus_ray
-from famus_ray import UserError
 from famus_ray.ledger import append_event
 from famus_ray.reading.report import write_report
 
