@@ -13,6 +13,7 @@ import famus_ray as fr
 from famus_ray.config import resolve
 from famus_ray.errors import UserError
 from famus_ray.loop import epochs
+from famus_ray.meta.collective import meet_on_this_machine
 from famus_ray.run_folder import RunFolder
 
 SETTINGS = (
@@ -37,9 +38,7 @@ def worker(rank: int, world: int, folder: str) -> None:
     """A run in one piece, and one that is stopped after its second epoch and resumed."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
-    )
+    meet_on_this_machine(Path(folder) / "meet", rank, world)
     config = resolve("digits", AT_ONCE).config
     list(epochs(config, RunFolder(Path(folder) / "whole")))
     cut = RunFolder(Path(folder) / "cut")

@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import spawn
 
 from famus_ray.bench.runner import build_runners
 from famus_ray.bench.variants import PLAIN, Setup, Variant
-from famus_ray.meta.collective import bytes_exchanged
+from famus_ray.meta.collective import bytes_exchanged, meet_on_this_machine
 
 __all__ = ["EXCHANGES", "ExchangeRow", "bench_exchange"]
 
@@ -67,9 +67,7 @@ def bench_exchange(setup: Setup, variants: Sequence[Variant], workers: int) -> l
 
 def _count(rank: int, workers: int, folder: str, setup: Setup, variants: list[Variant]) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=workers
-    )
+    meet_on_this_machine(Path(folder) / "meet", rank, workers)
     counted = []
     for runner in build_runners(setup, variants):
         before = bytes_exchanged()

@@ -6,9 +6,12 @@ example weights. So plain all-reduces are enough, flattened into few messages.
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +28,7 @@ __all__ = [
     "global_sum",
     "global_values",
     "gradients_summed",
+    "meet_on_this_machine",
     "rank",
     "world_size",
 ]
@@ -35,6 +39,14 @@ BUCKET_BYTES = 25 * 2**20  # the size at which DDP, too, found messages to be ef
 _is_alone = False
 _group: dist.ProcessGroup | None = None  # all processes
 _bytes = 0
+
+
+def meet_on_this_machine(file: Path, rank: int, world_size: int) -> None:
+    """Make processes of this machine one group: they meet in a new file, and talk through gloo on
+    the loopback interface, where no other machine can reach them."""
+    loopback = (name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", next(loopback, ""))
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world_size)
 
 
 def world_size() -> int:

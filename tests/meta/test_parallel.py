@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import torch.distributed as dist
@@ -20,6 +21,7 @@ from famus_ray.meta.collective import (
     bytes_exchanged,
     global_sum,
     gradients_summed,
+    meet_on_this_machine,
 )
 
 STEPS = 4
@@ -101,9 +103,7 @@ CASES = {
 def worker(rank: int, world: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
-    )
+    meet_on_this_machine(Path(folder) / "meet", rank, world)
     found = [some_steps(method, *overrides) for method, overrides in CASES[world]]
     results = {
         "steps": found,
@@ -111,10 +111,17 @@ def worker(rank: int, world: int, folder: str) -> None:
         "early": sent_before_the_end(),
         "bytes": bytes_a_step(),
         "local": local(),
+        "listening at": listening(),
     }
     torch.save(results, f"{folder}/rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
+
+
+def listening() -> list[str]:
+    """The addresses at which this process waits for others."""
+    sockets = psutil.Process().net_connections("inet")
+    return [s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN]
 
 
 def sent_before_the_end() -> tuple[bool, bool]:
@@ -173,6 +180,11 @@ def test_sums_over_processes_and_their_gradient(ranks):
         assert number.item() == total
         # Each process's loss is (2 * total)^2; all of them depend on this one's x.
         assert grad.item() == world * 2 * (2 * total)
+
+
+def test_processes_of_this_machine_meet_out_of_reach_of_others(ranks):
+    _, found = ranks
+    assert {address for rank in found for address in rank["listening at"]} == {"127.0.0.1"}
 
 
 def test_sums_leave_while_the_backward_goes_on(ranks):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -140,15 +141,21 @@ def test_what_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, o
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_study_that_resume_finishes(tmp_path: Path, how):
+def test_a_signal_leaves_a_study_that_resume_finishes(tmp_path: Path, how, reachable):
     command = [Path(sys.executable).with_name("famus-ray"), "tune", "quick", "--trials", "3"]
+    gone = str(tmp_path / "gone")
+    stale = {"RAY_ADDRESS": "127.0.0.1:1", "HOME": gone, "TMPDIR": gone}  # as batch jobs may have
     process = subprocess.Popen(
-        [*command, "--name", "cut", f"run.root={tmp_path}"], stderr=subprocess.PIPE, text=True
+        [*command, "--name", "cut", f"run.root={tmp_path}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **stale},
     )
     ledger = tmp_path / "cut" / "ledger.jsonl"
     while process.poll() is None and not (ledger.is_file() and "reported" in ledger.read_text()):
         time.sleep(0.05)
     assert set(fr.load_trials(tmp_path / "cut")["state"]) <= {"running", "completed", "pruned"}
+    assert reachable(psutil.Process(process.pid)) == []  # by no other machine
     process.send_signal(how)
     time.sleep(0.1)
     process.send_signal(how)
