@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 import famus_ray as fr
-from famus_ray.ledger import PARAMETER
 from famus_ray.reading.trials import with_test_accuracy
+from famus_ray.records.ledger import PARAMETER
 
 # Hard enough that methods differ: without augmentation plain training learns the 60 % of wrong
 # labels by heart within these epochs (docs/results.md has the same setting).

@@ -24,10 +24,10 @@ from famus_ray.bench.variants import PLAIN, Setup, Variant, default_setups
 from famus_ray.cli.bench_tables import show_bench
 from famus_ray.cli.output import interruptible, say
 from famus_ray.config.schema import Config
-from famus_ray.cuda_graph import GraphedStep
 from famus_ray.errors import UserError
 from famus_ray.files import write_json
 from famus_ray.methods import build_step
+from famus_ray.training.cuda_graph import GraphedStep
 
 OURS = (
     PLAIN,

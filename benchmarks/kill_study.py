@@ -27,8 +27,8 @@ from typing import Any
 import psutil
 from optuna.trial import TrialState
 
-from famus_ray.config.space import saved_space
-from famus_ray.ledger import FINAL, read_events, trials_table
+from famus_ray.records.ledger import FINAL, read_events, trials_table
+from famus_ray.records.saved_space import saved_space
 from famus_ray.scale.search import Search
 
 FAMUS_RAY = Path(sys.executable).with_name("famus-ray")

@@ -23,9 +23,9 @@ from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.meta.gates import sparsity_loss
 from famus_ray.meta.last_layer import last_layer_loss
-from famus_ray.meta.phases import phase
 from famus_ray.meta.step import MetaStep, TrainStep, descend
 from famus_ray.methods import build_step
+from famus_ray.phases import phase
 
 __all__ = ["FAMUS_SETTINGS", "RELEASED", "ReleasedStep"]
 

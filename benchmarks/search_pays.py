@@ -19,11 +19,12 @@ import pandas as pd
 from drawing import Plot, fill
 
 import famus_ray as fr
-from famus_ray.config.space import load_space, saved_space
 from famus_ray.errors import UserError
-from famus_ray.ledger import read_events
+from famus_ray.progress.study_view import StudyProgress
+from famus_ray.records.ledger import read_events
+from famus_ray.records.saved_space import saved_space
 from famus_ray.scale.study import extend_study, resume_study, run_study
-from famus_ray.study_progress import StudyProgress
+from famus_ray.spaces.space import load_space
 
 STRATEGIES = {
     "random": ("random, no pruning", "#7a7f87", ("study.searcher=random", "study.scheduler=none")),

@@ -16,14 +16,15 @@ import pandas as pd
 from drawing import Plot, fill
 
 import famus_ray as fr
-from famus_ray.config.space import load_space, saved_space
 from famus_ray.errors import UserError
-from famus_ray.ledger import COST, PARAMETER
+from famus_ray.progress.study_view import StudyProgress
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.report import write_report
 from famus_ray.reading.trials import with_test_accuracy
+from famus_ray.records.ledger import COST, PARAMETER
+from famus_ray.records.saved_space import saved_space
 from famus_ray.scale.study import resume_study, run_study
-from famus_ray.study_progress import StudyProgress
+from famus_ray.spaces.space import load_space
 
 SETTINGS = (
     "noise.rate=0.6", "data.augment=none", "data.validation_fraction=0.2", "optimiser.lr=0.02",

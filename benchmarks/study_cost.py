@@ -23,11 +23,11 @@ from pathlib import Path
 import psutil
 import ray
 
-from famus_ray.config.space import load_space
-from famus_ray.ledger import trials_table
+from famus_ray.records.ledger import trials_table
 from famus_ray.scale.cluster import QUIET, available_cpus
 from famus_ray.scale.local_ray import LOOPBACK, on_loopback
 from famus_ray.scale.study import TrialNews, run_study
+from famus_ray.spaces.space import load_space
 
 SETTINGS = (
     "schedule.epochs=1", "run.threads=1", "study.scheduler=none", "model.widths=[4,4,8]"
@@ -106,10 +106,10 @@ def objective(path: Path, workers: int) -> Callable[[dict[str, float]], None]:
     def train(settings: dict[str, object]) -> tuple[float, float]:
         import torch
 
-        from famus_ray.config.trial_config import trial_config
         from famus_ray.data.catalog import load_dataset
-        from famus_ray.loop import epochs
-        from famus_ray.run_folder import RunFolder
+        from famus_ray.records.run_folder import RunFolder
+        from famus_ray.spaces.trial_config import trial_config
+        from famus_ray.training.loop import epochs
 
         torch.set_num_threads(1)
         config = trial_config(base, {k: v for k, v in settings.items() if k != "trial"})

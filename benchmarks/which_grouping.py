@@ -21,15 +21,16 @@ import yaml
 from drawing import fill
 
 import famus_ray as fr
-from famus_ray.config.space import load_space, saved_space
-from famus_ray.config.space_file import read_ranges, space_path
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
-from famus_ray.ledger import PARAMETER
+from famus_ray.progress.study_view import StudyProgress
 from famus_ray.reading.importance import parameter_importance
 from famus_ray.reading.trials import with_test_accuracy
+from famus_ray.records.ledger import PARAMETER
+from famus_ray.records.saved_space import saved_space
 from famus_ray.scale.study import extend_study, resume_study, run_study
-from famus_ray.study_progress import StudyProgress
+from famus_ray.spaces.space import load_space
+from famus_ray.spaces.space_file import read_ranges, space_path
 
 SETTINGS = (
     "noise.rate=0.6", "data.augment=none", "data.validation_fraction=0.2", "optimiser.lr=0.02",

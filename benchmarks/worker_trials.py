@@ -15,11 +15,11 @@ from pathlib import Path
 
 import ray
 
-from famus_ray.config.space import load_space
-from famus_ray.ledger import trials_table
+from famus_ray.records.ledger import trials_table
 from famus_ray.scale.cluster import QUIET
 from famus_ray.scale.local_ray import LOOPBACK, on_loopback
 from famus_ray.scale.study import run_study
+from famus_ray.spaces.space import load_space
 
 
 def main(trials: int = 20) -> None:

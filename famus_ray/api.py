@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from famus_ray.claim import claimed
 from famus_ray.config.resolve import resolve
-from famus_ray.config.schema import Config
-from famus_ray.loop import EpochReport, OnStep, check, epochs
-from famus_ray.memory import keep_freed_memory
-from famus_ray.progress import EpochProgress
-from famus_ray.reading.folders import (
-    RunSummary,
-    find_folder,
-    is_study,
-    load_config,
-    load_curves,
-    summarise,
-)
-from famus_ray.run_folder import RunFolder
+from famus_ray.progress.epoch_bar import EpochProgress
+from famus_ray.records.folders import find_folder, is_study, load_config
 from famus_ray.run_path import claimed_new, claimed_run
+from famus_ray.scale.run import RunResult, resume_run, run_config
 
 __all__ = [
     "RunResult",
     "StudyResult",
     "extend",
     "resume",
-    "resume_run",
-    "run_config",
     "train",
     "tune",
 ]
-
-OnEpoch = Callable[[EpochReport], None]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run.
-
-    Attributes:
-        path: its folder; `load_curves(path)` and `load_labels(path)` give its tables.
-        config: its settings.
-        summary: what it came to, accuracies as shares in [0, 1].
-        was_finished: it was resumed, and nothing was left to do.
-    """
-
-    path: Path
-    config: Config
-    summary: RunSummary
-    was_finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,70 +74,6 @@ def train(
         )
 
 
-def run_config(
-    config: Config,
-    path: Path,
-    *,
-    resume: bool = False,
-    on_epoch: OnEpoch = lambda report: None,
-    on_step: OnStep = lambda epoch, step, steps: None,
-) -> RunResult:
-    """Train `config` in the folder `path`: here, or in Ray Train where the config asks for
-    several workers or names a cluster. Whoever calls it has claimed the folder.
-
-    Raises:
-        UserError: settings or data that do not fit, another run than the one to resume, or one
-            whose checkpoint is gone.
-        Diverged: a loss that is not finite.
-    """
-    folder = RunFolder(path)
-    finished = False
-    if resume:
-        folder.check_same(config)
-        finished = folder.is_finished(config.schedule.epochs)
-    if not finished:
-        _train(config, folder, on_epoch, on_step)
-    summary = summarise(load_curves(path), config.run.select)
-    return RunResult(path, config, summary, was_finished=finished)
-
-
-def _train(config: Config, folder: RunFolder, on_epoch: OnEpoch, on_step: OnStep) -> None:
-    folder.check_checkpoints()
-    if config.scale.workers > 1 or config.scale.address is not None:
-        from famus_ray.scale.workers import train_on_workers
-
-        train_on_workers(config, folder.path, on_epoch)
-    else:
-        import torch
-
-        keep_freed_memory()
-        if config.run.threads is not None:
-            torch.set_num_threads(config.run.threads)
-        for report in epochs(config, folder, data=check(config), on_step=on_step):
-            on_epoch(report)
-
-
-def resume_run(
-    path: Path,
-    *overrides: str,
-    on_epoch: OnEpoch = lambda report: None,
-    on_step: OnStep = lambda epoch, step, steps: None,
-) -> RunResult:
-    """Finish the run in the folder `path`, from its last checkpoint.
-
-    Args:
-        overrides: settings that change no number, such as run.threads.
-
-    Raises:
-        UserError: no run there, other settings or data, or another process is running it.
-        Diverged: a loss that is not finite.
-    """
-    load_config(path)  # the UserError of a folder that is no run
-    config = resolve(path / "config.yaml", overrides).config
-    with claimed(path):
-        return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)
-
-
 def resume(
     folder: str | Path, *overrides: str, retry_failed: bool = False, quiet: bool = False
 ) -> RunResult | StudyResult:
@@ -193,8 +96,8 @@ def resume(
         epochs_planned = load_config(path)["schedule"]["epochs"]
         with EpochProgress(path.name, epochs_planned, _console(quiet)) as run:
             return resume_run(path, *overrides, on_epoch=run.on_epoch, on_step=run.on_step)
+    from famus_ray.progress.study_view import progress_of
     from famus_ray.scale.study import resume_study
-    from famus_ray.study_progress import progress_of
 
     with progress_of(path, overrides, console=_console(quiet)) as study:
         resume_study(
@@ -216,8 +119,8 @@ def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResul
             is another study, or it is a grid.
         StudyStopped: every further trial failed.
     """
+    from famus_ray.progress.study_view import progress_of
     from famus_ray.scale.study import extend_study
-    from famus_ray.study_progress import progress_of
 
     path = find_folder(study)
     with progress_of(path, more_trials=trials, console=_console(quiet)) as shown:
@@ -242,9 +145,9 @@ def tune(
             trial that needs more than the cluster has, or no trial that came to a value.
         StudyStopped: every trial failed, several in a row alike, or the machine is at fault.
     """
-    from famus_ray.config.space import load_space
+    from famus_ray.progress.study_view import StudyProgress
     from famus_ray.scale.study import run_study
-    from famus_ray.study_progress import StudyProgress
+    from famus_ray.spaces.space import load_space
 
     more = () if trials is None else (f"study.trials={trials}",)
     loaded = load_space(str(space), (*overrides, *more))

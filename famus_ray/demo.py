@@ -13,10 +13,10 @@ import pandas as pd
 
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config, ScaleConfig
-from famus_ray.config.space import Space, load_space
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
-from famus_ray.progress import EpochProgress
+from famus_ray.progress.epoch_bar import EpochProgress
+from famus_ray.progress.study_view import StudyProgress
 from famus_ray.reading.report import write_report
 from famus_ray.reading.retrained import comparison, load_retrained
 from famus_ray.reading.trials import BestTrial, best_trial, why_no_best
@@ -25,7 +25,7 @@ from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.scale.many import train_many
 from famus_ray.scale.study import run_study
 from famus_ray.scale.workers import train_on_workers
-from famus_ray.study_progress import StudyProgress
+from famus_ray.spaces.space import Space, load_space
 
 __all__ = ["DemoResult", "run_demo"]
 

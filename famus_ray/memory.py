@@ -1,25 +1,44 @@
-"""How this process allocates memory while it trains."""
+"""How much memory is left to this process."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
+import math
+from pathlib import Path
 
-__all__ = ["keep_freed_memory"]
+import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
-_LARGEST = 2**31 - 1  # mallopt takes an int
+__all__ = ["free_memory", "in_gib"]
 
 
-def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed for the next step; True where that could be set.
+def free_memory(device: torch.device | None = None) -> float:
+    """Bytes that this process can still take: of the machine, or of its container where that has
+    less; of the GPU where `device` is one."""
+    import psutil
 
-    By default big buffers go back to the system and are faulted in again at every step,
-    which virtual machines that are slow to give memory back make expensive.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # musl has none
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _LARGEST))
+    if device is not None and device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return min(float(psutil.virtual_memory().available), _left_to_container())
+
+
+def in_gib(count: float) -> str:
+    """Bytes in GiB, for people."""
+    return f"{count / 2**30:,.1f} GiB"
+
+
+def _left_to_container() -> float:
+    """Bytes left of the limit of this process's control group, infinite without one."""
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            root = Path("/sys/fs/cgroup")
+            found = (root / limit).read_text().strip()
+            cached = (root / limit).with_name("memory.stat").read_text()
+            taken = int((root / used).read_text())
+        except (OSError, ValueError):
+            continue
+        if found.isdigit():
+            file = next((line for line in cached.splitlines() if line.startswith("file ")), "0")
+            return float(int(found) - taken + int(file.split()[-1]))
+    return math.inf

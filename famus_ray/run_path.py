@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
-from famus_ray.claim import LOCK, claimed, holder, is_claimed
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError, first_line
+from famus_ray.records.claim import LOCK, claimed, holder, is_claimed
 
 __all__ = ["claimed_new", "claimed_run", "new_path", "new_run_path"]
 

@@ -9,7 +9,7 @@ import torch
 
 from famus_ray.config import resolve
 from famus_ray.data.catalog import load_dataset
-from famus_ray.loop import start
+from famus_ray.training.loop import start
 
 META = torch.device("meta")
 
@@ -41,7 +41,9 @@ META = torch.device("meta")
 def test_batches_and_steps_ask_an_accelerator_for_no_number(overrides, monkeypatch):
     new_generator = torch.Generator  # there is none on the meta device
     built = {"Generator": lambda d="cpu": None if d == META else new_generator(d)}
-    monkeypatch.setattr("famus_ray.learner.torch", SimpleNamespace(**{**vars(torch), **built}))
+    monkeypatch.setattr(
+        "famus_ray.training.learner.torch", SimpleNamespace(**{**vars(torch), **built})
+    )
     config = resolve("digits", ("model.widths=[4,6,8]", "run.batch_size=8", *overrides)).config
     data = load_dataset(config.data, config.noise, config.run.seed)
     procedure = start(config, data.to(META), META)

@@ -16,8 +16,8 @@ import famus_ray as fr
 from famus_ray.config import resolve
 from famus_ray.config.schema import Config
 from famus_ray.data.catalog import Dataset, load_dataset
-from famus_ray.loop import epochs
-from famus_ray.run_folder import RunFolder
+from famus_ray.records.run_folder import RunFolder
+from famus_ray.training.loop import epochs
 
 SMALL = (
     "model.widths=[8,8,8]", "schedule.epochs=4", "run.batch_size=32", "pipeline.warmup=1",

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
-from famus_ray.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.cli.options import check_target
 from famus_ray.data.made_up import make
 from famus_ray.errors import UserError
 from famus_ray.files import NotWritten, write_text
-from famus_ray.tables import CURVES, write_table
+from famus_ray.records.checkpoint import load_checkpoint, save_checkpoint
+from famus_ray.records.tables import CURVES, write_table
 
 
 @pytest.fixture(params=["file-size limit", "full disk"])

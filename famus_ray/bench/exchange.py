@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import spawn
 
 from famus_ray.bench.runner import build_runners
 from famus_ray.bench.variants import PLAIN, Setup, Variant
-from famus_ray.meta.collective import bytes_exchanged, meet_on_this_machine
+from famus_ray.distributed import bytes_exchanged, meet_on_this_machine
 
 __all__ = ["EXCHANGES", "ExchangeRow", "bench_exchange"]
 

@@ -15,7 +15,7 @@ from famus_ray.bench.runner import build_runners
 from famus_ray.bench.step import Say, time_alternately
 from famus_ray.bench.variants import Setup, Variant
 from famus_ray.bench.work import Work, counted_work
-from famus_ray.memory import keep_freed_memory
+from famus_ray.training.allocator import keep_freed_memory
 
 __all__ = ["RoofRow", "roofline"]
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from famus_ray.bench.variants import Setup, Variant
 from famus_ray.errors import UserError, first_line
-from famus_ray.meta.phases import observed
 from famus_ray.models.catalog import build_model
 from famus_ray.models.precision import in_bfloat16
+from famus_ray.phases import observed
 
 __all__ = ["Runner", "build_runners"]
 

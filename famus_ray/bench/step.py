@@ -14,7 +14,7 @@ from famus_ray.bench.machine import device_name
 from famus_ray.bench.memory import peak_bytes
 from famus_ray.bench.runner import Runner, build_runners
 from famus_ray.bench.variants import Setup, Variant
-from famus_ray.memory import keep_freed_memory
+from famus_ray.training.allocator import keep_freed_memory
 
 __all__ = ["BenchRow", "Say", "Timing", "bench_cases", "bench_setup", "time_alternately"]
 

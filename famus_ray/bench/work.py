@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 
 from famus_ray.bench.machine import Machine
 from famus_ray.bench.runner import Runner
-from famus_ray.meta.phases import observed
+from famus_ray.phases import observed
 
 __all__ = ["Work", "counted_work"]
 

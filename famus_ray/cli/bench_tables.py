@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from famus_ray.cli.output import print_table, say
-from famus_ray.meta.phases import PHASES
+from famus_ray.phases import PHASES
 
 if TYPE_CHECKING:
     from famus_ray.bench.exchange import ExchangeRow

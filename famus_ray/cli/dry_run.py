@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from famus_ray.cli.output import print_table
 from famus_ray.config.resolve import Resolved
 from famus_ray.config.schema import ScaleConfig
-from famus_ray.config.space import Space
-from famus_ray.config.space_walk import describe_size
 from famus_ray.errors import DataNotHere
-from famus_ray.estimate import counted, describe_cost, describe_study_cost, run_cost
-from famus_ray.run_folder import config_text
+from famus_ray.records.run_folder import config_text
+from famus_ray.spaces.space import Space
+from famus_ray.spaces.space_walk import describe_size
+from famus_ray.training.estimate import counted, describe_cost, describe_study_cost, run_cost
 
 __all__ = ["show_config", "show_space"]
 
@@ -60,8 +60,8 @@ def show_space(space: Space, as_json: bool) -> None:
     try:
         if config.scale.address is None:
             _check_fits_here(config.scale)
-        from famus_ray.loop import check
-        from famus_ray.trial_check import check_trials
+        from famus_ray.scale.trial_check import check_trials
+        from famus_ray.training.loop import check
 
         data = check(config)
         check_trials(space, data)

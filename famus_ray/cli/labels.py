@@ -41,8 +41,8 @@ def labels(
     if to is not None:
         check_target(to, ".csv", ".parquet", ".html")
     from famus_ray.cli.output import say
-    from famus_ray.reading.folders import find_folder
     from famus_ray.reading.labels import load_labels, what_is_missing, why_weak
+    from famus_ray.records.folders import find_folder
 
     ranked, warning, notes = load_labels(name), why_weak(name), what_is_missing(name)
     for line in [warning, *notes] if warning else notes:
@@ -77,7 +77,7 @@ def _write_page(
 
     pictures = {}
     try:
-        from famus_ray.data.thumbnails import thumbnails
+        from famus_ray.cli.thumbnails import thumbnails
 
         pictures = thumbnails(run, ranked["id"].head(top).tolist())
     except (ImportError, ValueError) as error:  # no torch here, or no data
@@ -92,7 +92,7 @@ def _compare(run: Path, ranked: pd.DataFrame, as_json: bool) -> None:
 
     config = resolve(run / "config.yaml").config
     rows = [{"ranking": f"famus_ray ({config.method.name})", **label_quality(ranked)}]
-    from famus_ray.out_of_sample import cleanlab_ranking
+    from famus_ray.training.out_of_sample import cleanlab_ranking
 
     def on_fold(fold: int) -> None:
         say(f"cleanlab: training plain network {fold + 1} of 5")

@@ -18,8 +18,8 @@ from famus_ray.signals import heeding, was_asked_to_end
 if TYPE_CHECKING:
     import pandas as pd
 
-    from famus_ray.api import RunResult
     from famus_ray.demo import DemoResult
+    from famus_ray.scale.run import RunResult
 
 __all__ = [
     "interruptible",
@@ -113,7 +113,7 @@ def show_run(result: RunResult, as_json: bool) -> None:
 
 def _wrong_labels(run: Path) -> str:
     """One line on the share of the training labels that noise has changed; empty where none."""
-    from famus_ray.reading.folders import load_manifest
+    from famus_ray.records.folders import load_manifest
 
     data = load_manifest(run)["data"]
     if not data["labels_changed"]:
@@ -159,9 +159,9 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
     elif as_json:
         print(trials.to_json(orient="records", date_format="iso"))
     else:
-        from famus_ray.ledger import COST, EXCESS, PARAMETER
         from famus_ray.reading.ranking import marks
         from famus_ray.reading.trials import best_of, states
+        from famus_ray.records.ledger import COST, EXCESS, PARAMETER
 
         best = best_of(trials)
         mark = marks(trials)
@@ -234,7 +234,7 @@ def write_frame(frame: pd.DataFrame, to: Path) -> None:
         if to.suffix == ".csv":
             frame.to_csv(temporary, index=False)
         else:
-            from famus_ray.tables import of_one_type
+            from famus_ray.records.tables import of_one_type
 
             of_one_type(frame).to_parquet(temporary, index=False)
 

@@ -19,7 +19,7 @@ presets_app = group("Settings that come with the package.")
 @presets_app.command("list")
 def presets_list(as_json: AsJson = False) -> None:
     """Names of the presets."""
-    from famus_ray.config.resolve import preset_names
+    from famus_ray.config.presets import preset_names
 
     print(json.dumps(preset_names()) if as_json else "\n".join(preset_names()))
 
@@ -27,7 +27,7 @@ def presets_list(as_json: AsJson = False) -> None:
 @presets_app.command("show")
 def presets_show(name: Annotated[str, typer.Argument(help="A preset's name.")]) -> None:
     """The YAML of a preset."""
-    from famus_ray.config.resolve import preset_path
+    from famus_ray.config.presets import preset_path
 
     print(preset_path(name).read_text(encoding="utf-8"), end="")
 
@@ -38,7 +38,7 @@ def presets_copy(
     to: Annotated[Path | None, typer.Argument(help="The copy; NAME.yaml when left out.")] = None,
 ) -> None:
     """Copy a preset, to change it."""
-    from famus_ray.config.resolve import preset_path
+    from famus_ray.config.presets import preset_path
     from famus_ray.files import write_text
 
     source = preset_path(name)

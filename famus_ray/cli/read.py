@@ -11,8 +11,8 @@ __all__ = ["report"]
 
 def report(name: Name, as_json: AsJson = False) -> None:
     """Write report.html for a run or study: one file that works offline."""
-    from famus_ray.reading.folders import find_folder
     from famus_ray.reading.report import write_report
+    from famus_ray.records.folders import find_folder
 
     folder = find_folder(name)
     check_writable(folder, folder / "report.html")

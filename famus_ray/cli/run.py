@@ -63,8 +63,8 @@ def train(
     config = resolved.config
     with claimed_run(config, resume=resume) as path, interruptible(path):
         say(f"{'going on with' if resume else 'training'} {_what(config)} in {path}")
-        from famus_ray.api import run_config
-        from famus_ray.progress import EpochProgress
+        from famus_ray.progress.epoch_bar import EpochProgress
+        from famus_ray.scale.run import run_config
 
         with EpochProgress(path.name, config.schedule.epochs) as shown:
             result = run_config(

@@ -28,8 +28,8 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search for good settings with Optuna and ASHA on Ray Tune."""
-    from famus_ray.config.space import load_space
-    from famus_ray.config.study_checks import check_study
+    from famus_ray.spaces.space import load_space
+    from famus_ray.spaces.study_checks import check_study
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
@@ -54,8 +54,8 @@ def tune(
         interruptible(path),
     ):
         say(f"searching {loaded.name} with {loaded.planned_trials()} trials in {path}")
+        from famus_ray.progress.study_view import StudyProgress
         from famus_ray.scale.study import run_study
-        from famus_ray.study_progress import StudyProgress
 
         with StudyProgress(loaded.base.config, loaded.planned_runs()) as progress:
             run_study(loaded, path, progress.on_trial)
@@ -71,15 +71,15 @@ def resume(
 ) -> None:
     """Finish a run or study that was interrupted, however it was."""
     from famus_ray.cli.output import interruptible, say, show_run
-    from famus_ray.reading.folders import find_folder, is_study, load_config
+    from famus_ray.records.folders import find_folder, is_study, load_config
 
     path, more = find_folder(name), tuple(overrides or ())
     if not is_study(path):
         epochs = load_config(path)["schedule"]["epochs"]
         with interruptible(path):
             say(f"going on with the run in {path}")
-            from famus_ray.api import resume_run
-            from famus_ray.progress import EpochProgress
+            from famus_ray.progress.epoch_bar import EpochProgress
+            from famus_ray.scale.run import resume_run
 
             with EpochProgress(path.name, epochs) as run:
                 result = resume_run(path, *more, on_epoch=run.on_epoch, on_step=run.on_step)
@@ -87,8 +87,8 @@ def resume(
         return
     with _shown_at_last(path, as_json), interruptible(path):
         say(f"going on with the study in {path}")
+        from famus_ray.progress.study_view import progress_of
         from famus_ray.scale.study import resume_study
-        from famus_ray.study_progress import progress_of
 
         with progress_of(path, more) as bar:
             left = resume_study(path, more, bar.on_trial, retry_failed=retry_failed, tell=say)
@@ -103,13 +103,13 @@ def extend(
 ) -> None:
     """Add trials to a study; its searcher knows all that came before."""
     from famus_ray.cli.output import interruptible, say
-    from famus_ray.reading.folders import find_folder
+    from famus_ray.records.folders import find_folder
 
     path = find_folder(name)
     with _shown_at_last(path, as_json), interruptible(path):
         say(f"opening the study in {path}, to add {trials} {'trial' if trials == 1 else 'trials'}")
+        from famus_ray.progress.study_view import progress_of
         from famus_ray.scale.study import extend_study
-        from famus_ray.study_progress import progress_of
 
         with progress_of(path, more_trials=trials) as bar:
             extend_study(path, trials, bar.on_trial, tell=say)
@@ -147,8 +147,9 @@ def trials(
 
     table = load_trials(name)
     if test:
-        from famus_ray.reading.folders import load_config, load_curves
+        from famus_ray.reading.folders import load_curves
         from famus_ray.reading.trials import with_test_accuracy
+        from famus_ray.records.folders import load_config
 
         table = with_test_accuracy(table, load_curves(name), load_config(name)["run"]["select"])
     show_trials(ranked(table), to, as_json)

@@ -11,23 +11,20 @@ from pydantic import ValidationError
 
 from famus_ray.config.contradictions import contradictions
 from famus_ray.config.mistakes import cut, describe, key_hint, report
+from famus_ray.config.presets import preset_path
 from famus_ray.config.schema import MAIN_FIELD, Config, field_names
 from famus_ray.config.yaml_text import parse_yaml, read_text
-from famus_ray.errors import UserError, did_you_mean
+from famus_ray.errors import UserError
 
 __all__ = [
     "Resolved",
     "flattened",
     "load_yaml",
-    "preset_names",
-    "preset_path",
     "problems_of",
-    "refuse_folder",
     "resolve",
 ]
 
 _BEYOND_ALL = 10**300
-_PRESETS = Path(__file__).parent.parent / "presets"
 
 
 @dataclass(frozen=True)
@@ -36,42 +33,6 @@ class Resolved:
 
     config: Config
     sources: dict[str, str]
-
-
-def preset_names() -> list[str]:
-    """Names of the presets that come with the package, sorted."""
-    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
-
-
-def preset_path(name: str) -> Path:
-    """The file of a preset by its name, or `name` itself where it is a YAML file.
-
-    Raises:
-        UserError: neither a preset nor a file.
-    """
-    if name in preset_names():
-        return _PRESETS / f"{name}.yaml"
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return path
-    refuse_folder(path)
-    what = "file not found" if path.suffix in (".yaml", ".yml") else "unknown preset"
-    hint = did_you_mean(name, preset_names()) or f"; there are {', '.join(preset_names())}"
-    from famus_ray.config.space_file import space_names
-
-    if name in space_names():
-        hint = f"; it is a search space: famus-ray tune {name}"
-    raise UserError(f"{name}: {what}{hint}")
-
-
-def refuse_folder(path: Path) -> None:
-    """Raise a UserError where `path` is a folder or a device, which is no YAML file."""
-    if (path / "config.yaml").is_file():
-        raise UserError(f"{path}: is the folder of a run or study: famus-ray resume {path}")
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; name a YAML file in it")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is no regular file; copy its text into one")
 
 
 def resolve(

@@ -17,8 +17,8 @@ from famus_ray.config.schema import Config, DataConfig
 from famus_ray.data.augment import Views, augment, draw_views, normalise
 from famus_ray.data.catalog import Dataset, Split
 from famus_ray.data.image_files import FileViews, ImageFiles, ahead, draw_file_views
+from famus_ray.distributed import rank, world_size
 from famus_ray.errors import UserError
-from famus_ray.meta.collective import rank, world_size
 from famus_ray.randomness import epoch_generator
 
 __all__ = ["Batch", "EpochBatches", "draw", "eval_batches", "look_up", "on_disk", "rounds"]

@@ -24,7 +24,7 @@ from torch import Tensor
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.images import Paths
 from famus_ray.errors import UserError, first_line
-from famus_ray.fits import free_memory, in_gib
+from famus_ray.memory import free_memory, in_gib
 
 __all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box", "undecodable"]
 

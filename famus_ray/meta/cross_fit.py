@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from famus_ray.meta.collective import global_values, rank, world_size
+from famus_ray.distributed import global_values, rank, world_size
 
 __all__ = ["CrossFit"]
 

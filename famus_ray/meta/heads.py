@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from famus_ray.meta.collective import global_sum, world_size
+from famus_ray.distributed import global_sum, world_size
 
 __all__ = [
     "ExampleWeights",

@@ -11,15 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from famus_ray.distributed import gradients_summed
 from famus_ray.meta.arguments import check_loss, check_unused
-from famus_ray.meta.collective import gradients_summed
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler
-from famus_ray.meta.phases import phase
 from famus_ray.meta.replay import ForwardRecord
 from famus_ray.meta.substitute import copies, replaced
 from famus_ray.meta.watch import Watch
 from famus_ray.models.layer_groups import LayerGroups
+from famus_ray.phases import phase
 
 __all__ = ["Batch", "Lookahead", "MetaGradient", "MetaLoss", "Scope", "gradients", "stepped"]
 

@@ -233,7 +233,7 @@ def _has_tangent(value: Any) -> bool:
 
 def _rng_state() -> list[Tensor]:
     states = [torch.get_rng_state()]
-    # No graph is captured of a network that draws numbers (famus_ray/cuda_graph.py).
+    # No graph is captured of a network that draws numbers (famus_ray/training/cuda_graph.py).
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     if on_gpu and not torch.cuda.is_current_stream_capturing():
         states.append(torch.cuda.get_rng_state())

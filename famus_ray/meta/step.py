@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from famus_ray.meta.collective import all_reduce_mean_, alone, backward_summed, world_size
+from famus_ray.distributed import all_reduce_mean_, alone, backward_summed, world_size
 from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
 from famus_ray.meta.gradient import (
     Batch,
@@ -22,8 +22,8 @@ from famus_ray.meta.gradient import (
     meta_gradient,
 )
 from famus_ray.meta.heads import Projected, mean_cross_entropy
-from famus_ray.meta.phases import phase
 from famus_ray.models.layer_groups import LayerGroups
+from famus_ray.phases import phase
 
 __all__ = ["MetaStep", "PlainStep", "TrainStep", "descend"]
 

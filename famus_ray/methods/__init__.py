@@ -10,7 +10,7 @@ from torch import nn
 from famus_ray.config.schema import Config
 from famus_ray.meta.step import MetaStep, TrainStep
 from famus_ray.methods import ce, clidmu, dividemix, famus, l2rw, mentormix, mixup, mlc, mwnet
-from famus_ray.mixmatch import MixedHead, PriorMetaLoss
+from famus_ray.methods.mixmatch import MixedHead, PriorMetaLoss
 
 __all__ = ["METHODS", "build_step"]
 

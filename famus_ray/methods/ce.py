@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config
-from famus_ray.losses import MeanClassLoss, class_loss
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import PlainStep
+from famus_ray.methods.losses import MeanClassLoss, class_loss
 
 __all__ = ["build"]
 

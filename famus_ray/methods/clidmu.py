@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config
-from famus_ray.meta.collective import global_sum, rank, world_size
+from famus_ray.distributed import global_sum, rank, world_size
 from famus_ray.meta.gradient import Batch
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods import mwnet

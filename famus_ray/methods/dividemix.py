@@ -7,7 +7,7 @@ from torch import nn
 
 from famus_ray.config.schema import Config
 from famus_ray.meta.step import PlainStep
-from famus_ray.mixmatch import MixedMean
+from famus_ray.methods.mixmatch import MixedMean
 
 __all__ = ["build"]
 

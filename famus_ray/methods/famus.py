@@ -7,9 +7,9 @@ from torch import nn
 
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
-from famus_ray.losses import example_loss
 from famus_ray.meta.gates import FixedGates, GateSampler, LearnedGates, RandomGates
 from famus_ray.meta.step import MetaStep
+from famus_ray.methods.losses import example_loss
 from famus_ray.methods.mwnet import judging_rows, weight_head
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 

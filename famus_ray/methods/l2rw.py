@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config
-from famus_ray.losses import example_loss
-from famus_ray.meta.collective import alone, global_sum, world_size
+from famus_ray.distributed import alone, global_sum, world_size
 from famus_ray.meta.gradient import Batch, Engine, meta_gradient
 from famus_ray.meta.heads import ExampleWeights
 from famus_ray.meta.step import Parallel, descend
+from famus_ray.methods.losses import example_loss
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
 __all__ = ["build", "positive_weights"]

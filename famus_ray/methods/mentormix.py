@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from famus_ray.config.schema import Config, MethodConfig
-from famus_ray.evaluation import eval_mode
-from famus_ray.meta.collective import global_values, world_size
+from famus_ray.distributed import global_values, world_size
 from famus_ray.meta.gradient import Batch
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import descend
+from famus_ray.models.modes import eval_mode
 
 __all__ = ["MentorMixStep", "Percentile", "build", "curriculum", "own_share", "partner_odds"]
 

@@ -9,8 +9,8 @@ from famus_ray.config.schema import Config
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import TransitionMatrix, negative_log_likelihood
 from famus_ray.meta.step import MetaStep
+from famus_ray.methods.mixmatch import mixed_label_loss
 from famus_ray.methods.mwnet import judging_rows
-from famus_ray.mixmatch import mixed_label_loss
 from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build"]

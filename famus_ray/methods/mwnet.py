@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from famus_ray.config.schema import Config, MetaConfig
-from famus_ray.losses import example_loss
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import LearnedWeights, WeightNet
 from famus_ray.meta.step import MetaStep
-from famus_ray.mixmatch import HalvesWeights, MixedLoss
+from famus_ray.methods.losses import example_loss
+from famus_ray.methods.mixmatch import HalvesWeights, MixedLoss
 from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build", "judging_rows", "weight_head"]

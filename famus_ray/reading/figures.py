@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from famus_ray.ledger import COST, PARAMETER
 from famus_ray.reading.lineage import schedule_of
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.trials import best_of, is_feasible, is_replica, states
+from famus_ray.records.ledger import COST, PARAMETER
 
 __all__ = [
     "COLOURS",

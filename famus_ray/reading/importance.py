@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from famus_ray.config.ranges import Range, Searched
-from famus_ray.ledger import PARAMETER
 from famus_ray.reading.trials import is_replica
+from famus_ray.records.ledger import PARAMETER
+from famus_ray.spaces.ranges import Range, Searched
 
 __all__ = ["FEWEST_TRIALS", "comparable_values", "outcomes", "parameter_importance"]
 

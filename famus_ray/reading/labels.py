@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from famus_ray.errors import UserError
-from famus_ray.reading.folders import find_folder, load_config, load_curves, load_samples
-from famus_ray.tables import LABELS, read_table
+from famus_ray.reading.folders import load_curves, load_samples
+from famus_ray.records.folders import find_folder, load_config
+from famus_ray.records.tables import LABELS, read_table
 
 __all__ = [
     "LabelQuality",

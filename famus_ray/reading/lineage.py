@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from famus_ray.ledger import PARAMETER
+from famus_ray.records.ledger import PARAMETER
 
 __all__ = ["changed_settings", "schedule_of"]
 

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from famus_ray.ledger import COST
 from famus_ray.reading.trials import is_feasible
+from famus_ray.records.ledger import COST
 
 __all__ = ["cost_columns", "pareto_front"]
 

@@ -11,23 +11,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from famus_ray.config.ranges import Range
-from famus_ray.config.space_file import read_ranges
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
-from famus_ray.ledger import EXCESS, PARAMETER
 from famus_ray.reading import figures
 from famus_ray.reading.diagnosis_figures import diagnosis_figures
-from famus_ray.reading.folders import (
-    find_folder,
-    is_study,
-    load_config,
-    load_curves,
-    load_manifest,
-    load_samples,
-    load_trials,
-    summarise,
-)
+from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
 from famus_ray.reading.importance import (
     FEWEST_TRIALS,
     comparable_values,
@@ -39,7 +27,11 @@ from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.ranking import marks, ranked
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
 from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders, state_counts, states
-from famus_ray.tables import CURVES
+from famus_ray.records.folders import find_folder, is_study, load_config, load_manifest
+from famus_ray.records.ledger import EXCESS, PARAMETER
+from famus_ray.records.tables import CURVES
+from famus_ray.spaces.ranges import Range
+from famus_ray.spaces.space_file import read_ranges
 
 __all__ = ["write_report"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from famus_ray.reading.folders import load_config, load_curves, summarise
+from famus_ray.reading.folders import load_curves, summarise
+from famus_ray.records.folders import load_config
 
 __all__ = ["comparison", "load_retrained", "retrained_curves"]
 

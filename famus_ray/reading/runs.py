@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from famus_ray.claim import is_claimed
 from famus_ray.errors import UserError, first_line
-from famus_ray.ledger import FINAL, is_held
-from famus_ray.reading.folders import (
-    is_study,
-    load_config,
-    load_curves,
-    load_trials,
-)
+from famus_ray.reading.folders import load_curves, load_trials
 from famus_ray.reading.trials import best_of, is_replica
-from famus_ray.tables import SAMPLES, read_table
+from famus_ray.records.claim import is_claimed
+from famus_ray.records.folders import is_study, load_config
+from famus_ray.records.ledger import FINAL, is_held
+from famus_ray.records.tables import SAMPLES, read_table
 
 __all__ = ["Found", "list_runs", "look_at"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from famus_ray.ledger import EXCESS, NULL, PARAMETER
 from famus_ray.reading.folders import load_trials, summarise
+from famus_ray.records.ledger import EXCESS, NULL, PARAMETER
 
 __all__ = [
     "BestTrial",

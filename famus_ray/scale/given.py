@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from famus_ray.config.ranges import scalar
-from famus_ray.config.space import Space
+from famus_ray.spaces.ranges import scalar
+from famus_ray.spaces.space import Space
 
 __all__ = ["Given"]
 

@@ -14,8 +14,8 @@ import psutil
 
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import first_line
-from famus_ray.memory import keep_freed_memory
 from famus_ray.scale.cluster import available_cpus, cluster
+from famus_ray.training.allocator import keep_freed_memory
 
 __all__ = ["Finding", "check_machine"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import ray
 
-from famus_ray.api import run_config
 from famus_ray.config.schema import Config
 from famus_ray.scale.capacity import check_fits
 from famus_ray.scale.cluster import cluster, on_devices
+from famus_ray.scale.run import run_config
 
 __all__ = ["train_many"]
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from famus_ray.config.ranges import scalar
 from famus_ray.config.resolve import flattened
 from famus_ray.config.schema import Config
-from famus_ray.config.space import Space
-from famus_ray.config.space_checks import is_of_a_trial
-from famus_ray.rebuilt import own_values
+from famus_ray.records.rebuilt import own_values
+from famus_ray.spaces.ranges import scalar
+from famus_ray.spaces.space import Space
+from famus_ray.spaces.space_checks import is_of_a_trial
 
 __all__ = ["OwnSettings", "flat"]
 

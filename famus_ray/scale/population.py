@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 
-from famus_ray.checkpoint import load_checkpoint, save_checkpoint
-from famus_ray.config.ranges import FloatRange, Range
 from famus_ray.config.schema import Config
-from famus_ray.config.study_checks import CHANGE_IN_RUN, QUARTER
 from famus_ray.files import write_text
 from famus_ray.randomness import epoch_seed
-from famus_ray.run_folder import RunFolder, config_text
+from famus_ray.records.checkpoint import load_checkpoint, save_checkpoint
+from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.scale.seeded import seed_configs, seed_folders
+from famus_ray.spaces.ranges import FloatRange, Range
+from famus_ray.spaces.study_checks import CHANGE_IN_RUN, QUARTER
 
 __all__ = ["Population", "continue_from"]
 

@@ -12,22 +12,22 @@ import pandas as pd
 
 from famus_ray.config.mistakes import joined
 from famus_ray.config.resolve import load_yaml
-from famus_ray.config.space import Space
-from famus_ray.config.space_changes import (
+from famus_ray.errors import UserError
+from famus_ray.records.ledger import FINAL, append_event, in_place, read_events, table_of
+from famus_ray.records.rebuilt import lost_events
+from famus_ray.records.saved_space import last_opening
+from famus_ray.scale.own_settings import flat
+from famus_ray.scale.trial_check import check_trials
+from famus_ray.spaces.space import Space
+from famus_ray.spaces.space_changes import (
     Opening,
     changes,
-    last_opening,
     refused_changes,
     refused_values,
 )
-from famus_ray.config.study_checks import check_study
-from famus_ray.errors import UserError
-from famus_ray.estimate import counted
-from famus_ray.ledger import FINAL, append_event, in_place, read_events, table_of
-from famus_ray.loop import check
-from famus_ray.rebuilt import lost_events
-from famus_ray.scale.own_settings import flat
-from famus_ray.trial_check import check_trials
+from famus_ray.spaces.study_checks import check_study
+from famus_ray.training.estimate import counted
+from famus_ray.training.loop import check
 
 __all__ = ["Reopened", "reopened"]
 

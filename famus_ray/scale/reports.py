@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from famus_ray.ledger import finite
+from famus_ray.records.ledger import finite
 
 __all__ = ["OnTrial", "Report", "TrialNews", "read_report", "trial_id"]
 

@@ -20,10 +20,8 @@ from typing import Any
 from optuna.trial import Trial
 
 from famus_ray.config.schema import Config
-from famus_ray.config.space import Space
-from famus_ray.config.trial_config import trial_config
-from famus_ray.ledger import FINAL, append_event, read_events
-from famus_ray.rebuilt import as_its_curves_say
+from famus_ray.records.ledger import FINAL, append_event, read_events
+from famus_ray.records.rebuilt import as_its_curves_say
 from famus_ray.scale.given import Given
 from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.own_settings import OwnSettings
@@ -31,6 +29,8 @@ from famus_ray.scale.population import Population, continue_from
 from famus_ray.scale.reports import OnTrial, Report, TrialNews, read_report, trial_id
 from famus_ray.scale.searcher import Searcher, why_pruned
 from famus_ray.scale.stopping import Failures
+from famus_ray.spaces.space import Space
+from famus_ray.spaces.trial_config import trial_config
 
 __all__ = ["Search"]
 

@@ -12,9 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from famus_ray.config.schema import Config, StudyConfig
-from famus_ray.config.space import Space
 from famus_ray.scale.reports import Report
 from famus_ray.scale.sampling import new_pruner, new_sampler
+from famus_ray.spaces.space import Space
 
 __all__ = ["Searcher", "why_pruned"]
 

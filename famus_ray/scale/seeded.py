@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from famus_ray.config.constraints import read_constraint
 from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.errors import UserError
-from famus_ray.judgement import best_value, measured
-from famus_ray.loop import EpochReport, epochs
-from famus_ray.run_folder import RunFolder
+from famus_ray.records.judgement import best_value, measured
+from famus_ray.records.run_folder import RunFolder
 from famus_ray.scale.reports import Report
+from famus_ray.spaces.constraints import read_constraint
+from famus_ray.training.loop import EpochReport, epochs
 
 __all__ = ["DatasetCache", "SeededRuns", "seed_configs", "seed_folders"]
 

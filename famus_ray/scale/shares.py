@@ -10,7 +10,7 @@ from famus_ray.config.schema import Config
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset
 from famus_ray.errors import UserError, first_line
-from famus_ray.learner import Learner, new_learner
+from famus_ray.training.learner import Learner, new_learner
 
 __all__ = ["check_shares"]
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from shlex import quote
 
 from famus_ray.config.resolve import resolve
-from famus_ray.config.space import Space, saved_space
-from famus_ray.config.study_checks import check_study
 from famus_ray.errors import StudyStopped, UserError
 from famus_ray.files import write_text
-from famus_ray.ledger import holding, trials_table
-from famus_ray.loop import check
-from famus_ray.run_folder import RunFolder, config_text
+from famus_ray.records.ledger import holding, trials_table
+from famus_ray.records.run_folder import RunFolder, config_text
+from famus_ray.records.saved_space import saved_space
+from famus_ray.records.tables import TRIALS, write_table
 from famus_ray.run_path import new_path
 from famus_ray.scale.capacity import Capacity, check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
@@ -23,8 +22,10 @@ from famus_ray.scale.reopening import reopened
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
 from famus_ray.scale.shares import check_shares
-from famus_ray.tables import TRIALS, write_table
-from famus_ray.trial_check import check_trials
+from famus_ray.scale.trial_check import check_trials
+from famus_ray.spaces.space import Space
+from famus_ray.spaces.study_checks import check_study
+from famus_ray.training.loop import check
 
 __all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]
 

@@ -12,14 +12,14 @@ from typing import Any
 import ray
 import torch
 
-from famus_ray.config.trial_config import trial_config
 from famus_ray.errors import Diverged, UserError
-from famus_ray.memory import keep_freed_memory
 from famus_ray.scale.cluster import on_devices
 from famus_ray.scale.meeting import join, meeting_point, was_left
 from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
 from famus_ray.scale.stopping import machine_fault
+from famus_ray.spaces.trial_config import trial_config
+from famus_ray.training.allocator import keep_freed_memory
 
 __all__ = ["TrialProcess"]
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from famus_ray.config.schema import Config
 from famus_ray.errors import Diverged
-from famus_ray.loop import EpochReport, check, epochs
-from famus_ray.memory import keep_freed_memory
-from famus_ray.run_folder import RunFolder
+from famus_ray.records.run_folder import RunFolder
+from famus_ray.records.tables import CURVES, read_table
 from famus_ray.scale.capacity import check_fits
 from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
 from famus_ray.scale.join import check_address
 from famus_ray.scale.shares import check_shares
-from famus_ray.tables import CURVES, read_table
+from famus_ray.training.allocator import keep_freed_memory
+from famus_ray.training.loop import EpochReport, check, epochs
 
 __all__ = ["train_on_workers"]
 

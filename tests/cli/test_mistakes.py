@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from famus_ray.ledger import append_event
+from famus_ray.records.ledger import append_event
 
 MISTAKES = {
     "train digits meta.lrr=1": "meta.lrr: unknown key, did you mean 'meta.lr'?",

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from famus_ray.claim import claimed
-from famus_ray.ledger import append_event
+from famus_ray.records.claim import claimed
+from famus_ray.records.ledger import append_event
 
 
 @pytest.fixture

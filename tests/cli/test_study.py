@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from famus_ray.cli.output import show_study
-from famus_ray.config.constraints import check_curve
-from famus_ray.config.space import load_space
-from famus_ray.ledger import append_event
 from famus_ray.reading.folders import load_curves
 from famus_ray.reading.trials import why_no_best
-from famus_ray.run_folder import config_text
+from famus_ray.records.ledger import append_event
+from famus_ray.records.run_folder import config_text
+from famus_ray.spaces.constraints import check_curve
+from famus_ray.spaces.space import load_space
 
 
 def test_a_dry_run_of_a_study_shows_the_space_and_writes_nothing(here, tmp_path):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from famus_ray import UserError
 from famus_ray.config import Config, preset_names, resolve
 from famus_ray.config.schema import field_names
-from famus_ray.run_folder import config_text
+from famus_ray.records.run_folder import config_text
 
 
 def refusal(*args, **kwargs):

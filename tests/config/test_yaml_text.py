@@ -7,7 +7,7 @@ import pytest
 from famus_ray import UserError
 from famus_ray.config import resolve
 from famus_ray.config.resolve import load_yaml
-from famus_ray.config.space import load_space
+from famus_ray.spaces.space import load_space
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)

@@ -15,8 +15,8 @@ from famus_ray.config import resolve
 from famus_ray.data.catalog import Dataset, load_dataset
 from famus_ray.data.record import changes, labels_of, record
 from famus_ray.errors import UserError
-from famus_ray.loop import epochs
-from famus_ray.run_folder import RunFolder
+from famus_ray.records.run_folder import RunFolder
+from famus_ray.training.loop import epochs
 
 TINY = ("method=ce", "model.widths=[8,8,8]", "run.threads=1", "schedule.epochs=2")
 

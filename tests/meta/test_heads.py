@@ -17,14 +17,13 @@ import torch
 from torch import nn
 
 from famus_ray.config import resolve
-from famus_ray.losses import ClassLoss, MeanClassLoss
 from famus_ray.meta import LearnedWeights, MeanCrossEntropy, meta_gradient
 from famus_ray.meta.heads import ExampleWeights, TransitionMatrix, WeightNet, mean_cross_entropy
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods.clidmu import CrossLayerDivergence
 from famus_ray.methods.l2rw import positive_weights
-from famus_ray.methods.mwnet import build as build_mwnet
-from famus_ray.mixmatch import (
+from famus_ray.methods.losses import ClassLoss, MeanClassLoss
+from famus_ray.methods.mixmatch import (
     HalvesWeights,
     MixedHead,
     MixedLoss,
@@ -34,7 +33,8 @@ from famus_ray.mixmatch import (
     mixed_targets,
     sharpen,
 )
-from famus_ray.two_networks import ConfidencePenalty
+from famus_ray.methods.mwnet import build as build_mwnet
+from famus_ray.training.two_networks import ConfidencePenalty
 
 COUNT, CLASSES, HIDDEN = 6, 3, 4
 STEP, BOUND = 1e-4, 1e-6

@@ -13,9 +13,7 @@ import torch.multiprocessing as mp
 from famus_ray.config import resolve
 from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import load_dataset
-from famus_ray.learner import Learner, new_learner
-from famus_ray.meta import collective
-from famus_ray.meta.collective import (
+from famus_ray.distributed import (
     all_reduce_sum_,
     backward_summed,
     bytes_exchanged,
@@ -23,6 +21,8 @@ from famus_ray.meta.collective import (
     gradients_summed,
     meet_on_this_machine,
 )
+from famus_ray.meta import collective
+from famus_ray.training.learner import Learner, new_learner
 
 STEPS = 4
 # Two sums of the same numbers in another order differ by 1e-16 of them; ten steps of badly

@@ -9,11 +9,11 @@ from famus_ray.config import resolve
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import UserError
-from famus_ray.evaluation import evaluate
-from famus_ray.learner import Learner, new_learner
 from famus_ray.meta import mean_cross_entropy
 from famus_ray.methods.l2rw import positive_weights
 from famus_ray.models.layer_groups import layer_groups
+from famus_ray.training.evaluation import evaluate
+from famus_ray.training.learner import Learner, new_learner
 
 
 def steps(count: int, *overrides: str) -> tuple[Learner, list[dict[str, float]]]:

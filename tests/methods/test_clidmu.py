@@ -13,11 +13,11 @@ import famus_ray as fr
 from famus_ray.config import resolve
 from famus_ray.data.batches import EpochBatches, eval_batches
 from famus_ray.data.catalog import load_dataset
-from famus_ray.loop import start
 from famus_ray.meta import LearnedWeights, meta_gradient
 from famus_ray.meta.heads import ExampleWeights
 from famus_ray.methods.clidmu import CrossLayerDivergence, cross_layer_divergence
 from famus_ray.models.preact_resnet import PreActResNet
+from famus_ray.training.loop import start
 
 
 @pytest.mark.usefixtures("float64")

@@ -3,8 +3,8 @@
 import pytest
 
 from famus_ray import UserError, load_curves, load_trials, resume
-from famus_ray.reading.folders import load_config
 from famus_ray.reading.report import write_report
+from famus_ray.records.folders import load_config
 
 
 def files(folder, *names):

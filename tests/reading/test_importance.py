@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
-from famus_ray.config.ranges import Range
 from famus_ray.reading.importance import outcomes, parameter_importance
+from famus_ray.spaces.ranges import Range
 
 LR = {"type": "float", "low": 1e-3, "high": 1.0, "log": True}
 BATCH = {"type": "choice", "values": [16, 32, 64]}

@@ -18,9 +18,9 @@ import famus_ray as fr
 from famus_ray.cli import main
 from famus_ray.config import resolve
 from famus_ray.data.digits import read_digits
-from famus_ray.out_of_sample import cleanlab_ranking
 from famus_ray.reading.labels import label_quality, rank_labels, what_is_missing, why_weak
-from famus_ray.tables import CURVES, LABELS, SAMPLES, read_table, write_table
+from famus_ray.records.tables import CURVES, LABELS, SAMPLES, read_table, write_table
+from famus_ray.training.out_of_sample import cleanlab_ranking
 
 COLUMNS = {"id", "is_label_issue", "label_score", "given_label", "predicted_label"}
 

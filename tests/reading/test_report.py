@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 import famus_ray
-from famus_ray.ledger import append_event
 from famus_ray.reading.report import write_report
+from famus_ray.records.ledger import append_event
 
 SPACE = """\
 preset: digits
@@ -259,7 +259,7 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", ["famus_ray.reading.report", "famus_ray.config", "famus_ray.config.space"]
+    "module", ["famus_ray.reading.report", "famus_ray.config", "famus_ray.spaces.space"]
 )
 def test_reading_needs_neither_torch_nor_ray(module):
     code = f"import sys, {module}; print({{'torch', 'ray'}} & set(sys.modules))"

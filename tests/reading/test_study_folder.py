@@ -15,14 +15,14 @@ from famus_ray import (
     summarise,
 )
 from famus_ray.cli.output import show_trials
-from famus_ray.ledger import append_event
 from famus_ray.reading.figures import epochs_figure, slices_figure, trial_curves_figure
-from famus_ray.reading.folders import find_folder
 from famus_ray.reading.labels import rank_labels
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.ranking import ranked
 from famus_ray.reading.trials import best_of, best_trial
-from famus_ray.tables import CURVES, SAMPLES, TRIALS, read_table, write_table
+from famus_ray.records.folders import find_folder
+from famus_ray.records.ledger import append_event
+from famus_ray.records.tables import CURVES, SAMPLES, TRIALS, read_table, write_table
 
 
 def curves_of(**metrics):

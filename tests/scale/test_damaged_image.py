@@ -10,13 +10,13 @@ from ray.util.state import list_actors
 
 import famus_ray as fr
 from famus_ray.config import resolve
-from famus_ray.config.space import load_space
 from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import load_dataset
 from famus_ray.data.made_up import make
 from famus_ray.errors import StudyStopped, UserError
 from famus_ray.scale.study import resume_study, run_study
 from famus_ray.scale.workers import train_on_workers
+from famus_ray.spaces.space import load_space
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 

@@ -16,7 +16,7 @@ import ray._private.utils
 from ray.cluster_utils import Cluster
 
 import famus_ray as fr
-from famus_ray.ledger import read_events
+from famus_ray.records.ledger import read_events
 
 pytestmark = pytest.mark.ray
 

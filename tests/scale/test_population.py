@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import famus_ray as fr
-from famus_ray.checkpoint import load_checkpoint
-from famus_ray.config.space import load_space, saved_space
-from famus_ray.ledger import read_events
+from famus_ray.records.checkpoint import load_checkpoint
+from famus_ray.records.ledger import read_events
+from famus_ray.records.saved_space import saved_space
 from famus_ray.scale.population import Population
 from famus_ray.scale.search import Search
+from famus_ray.spaces.space import load_space
 
 SPACE = """
 preset: digits

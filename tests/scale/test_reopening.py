@@ -5,19 +5,21 @@ import shutil
 
 import pytest
 
-from famus_ray.config.space import load_space, saved_space
-from famus_ray.config.trial_config import trial_config
 from famus_ray.errors import UserError
-from famus_ray.ledger import append_event, read_events
-from famus_ray.loop import check
-from famus_ray.reading.folders import load_config, load_trials
+from famus_ray.reading.folders import load_trials
 from famus_ray.reading.report import write_report
-from famus_ray.run_folder import RunFolder, config_text
+from famus_ray.records.folders import load_config
+from famus_ray.records.ledger import append_event, read_events
+from famus_ray.records.run_folder import RunFolder, config_text
+from famus_ray.records.saved_space import saved_space
+from famus_ray.records.tables import CURVES, write_table
 from famus_ray.scale.reopening import reopened
 from famus_ray.scale.reports import Report
 from famus_ray.scale.search import Search
 from famus_ray.scale.study import extend_study, resume_study
-from famus_ray.tables import CURVES, write_table
+from famus_ray.spaces.space import load_space
+from famus_ray.spaces.trial_config import trial_config
+from famus_ray.training.loop import check
 from tests.reading.test_study_folder import curves_of
 
 SPACE = """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from famus_ray.config.space import load_space
-from famus_ray.ledger import append_event, read_events, trials_table
 from famus_ray.reading.trials import best_of, leaders
+from famus_ray.records.ledger import append_event, read_events, trials_table
+from famus_ray.records.tables import CURVES, write_table
 from famus_ray.scale.reports import Report
 from famus_ray.scale.search import Search
-from famus_ray.tables import CURVES, write_table
+from famus_ray.spaces.space import load_space
 
 SPACE = """
 preset: digits

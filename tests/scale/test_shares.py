@@ -6,8 +6,8 @@ import pytest
 
 from famus_ray.config import resolve
 from famus_ray.errors import UserError
-from famus_ray.loop import check
 from famus_ray.scale.shares import check_shares
+from famus_ray.training.loop import check
 
 DEEP = "model.name=test_resnet"  # its last layers see images of one pixel
 

@@ -14,13 +14,13 @@ import ray
 import yaml
 
 import famus_ray as fr
-from famus_ray.config.space import load_space
 from famus_ray.errors import StudyStopped, UserError
-from famus_ray.ledger import FINAL, read_events
-from famus_ray.reading.folders import load_config
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.report import write_report
+from famus_ray.records.folders import load_config
+from famus_ray.records.ledger import FINAL, read_events
 from famus_ray.scale.study import TrialNews, new_study_path, resume_study, run_study
+from famus_ray.spaces.space import load_space
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 

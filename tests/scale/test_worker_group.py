@@ -8,11 +8,11 @@ import psutil
 import pytest
 
 import famus_ray as fr
-from famus_ray.config.space import load_space
-from famus_ray.config.trial_config import trial_config
-from famus_ray.ledger import read_events
+from famus_ray.records.ledger import read_events
 from famus_ray.scale.study import TrialNews, run_study
 from famus_ray.scale.workers import train_on_workers
+from famus_ray.spaces.space import load_space
+from famus_ray.spaces.trial_config import trial_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 

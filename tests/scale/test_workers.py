@@ -17,9 +17,9 @@ import torch
 import famus_ray as fr
 from famus_ray.config import resolve
 from famus_ray.errors import Diverged, UserError
-from famus_ray.learner import new_learner
-from famus_ray.loop import check
 from famus_ray.scale.workers import train_on_workers
+from famus_ray.training.learner import new_learner
+from famus_ray.training.loop import check
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 

@@ -1,0 +1,200 @@
+"""What a ledger lost, as far as the folders of the trials tell: settings, and how far they came.
+
+A power cut or a clean-up may leave a ledger empty, cut short, or with lines that cannot be read.
+Each trial's `config.yaml` and `curves.parquet` say what it ran with and what it came to.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from famus_ray.config.schema import StudyConfig
+from famus_ray.errors import UserError
+from famus_ray.records.judgement import History, judged, measured
+from famus_ray.records.ledger import FINAL, finite, in_place, read_events
+from famus_ray.records.tables import CURVES, TRIALS, read_table
+from famus_ray.spaces.constraints import read_constraint
+from famus_ray.spaces.ranges import Range, listed, scalar
+from famus_ray.spaces.space_checks import is_of_a_trial
+from famus_ray.spaces.space_file import read_ranges
+
+__all__ = ["all_events", "as_its_curves_say", "histories", "lost_events", "own_values"]
+
+Values = dict[str, Any]
+
+
+def all_events(study: Path) -> list[dict[str, Any]]:
+    """The events of a study's ledger and those that it lost, each where it belongs.
+
+    A trial of which too little is left is named in a warning, and left out.
+    """
+    events = read_events(study / "ledger.jsonl")
+    return in_place(events, lost_events(study, events))
+
+
+def lost_events(study: Path, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events that the ledger lost of trials whose beginning is not in it.
+
+    Args:
+        events: those that it has.
+    """
+    begun = {e["trial_id"] for e in events if e["event"] == "started"}
+    told = {e["trial_id"] for e in events if "trial_id" in e}
+    there = {p.name for p in (study / "trials").glob("*") if p.name.isdecimal() and p.is_dir()}
+    lost = sorted((told | there) - begun)
+    if not lost:
+        return []
+    base = _values(study / "config.yaml")
+    if base.get("study.scheduler") == "pbt" and begun:  # a child's folder is there before its line
+        lost = [trial for trial in lost if trial in told or trial < max(begun)]
+    ranges, rows = _ranges(study), _rows(study)
+    found: list[dict[str, Any]] = []
+    for trial in lost:
+        folder = study / "trials" / trial
+        own = own_values(folder)
+        if own is None:
+            warnings.warn(
+                f"{study}: trial {trial} is left out: the ledger lost its beginning, and "
+                f"{folder / 'config.yaml'} is gone or damaged",
+                stacklevel=2,
+            )
+            continue
+        begins = _started(trial, folder, own, base, ranges)
+        leader = _leader(begins["params"], [*events, *found])
+        found.append(begins | ({} if leader is None else {"replicates": leader}))
+        if trial not in told:
+            found += _reports(trial, folder, own, begins["time"], rows.get(trial, {}))
+    return found
+
+
+def own_values(folder: Path) -> Values | None:
+    """All settings of the trial in a folder, by dotted key; None where they cannot be read."""
+    for path in (folder / "config.yaml", *sorted(folder.glob("seed-*/config.yaml"))):
+        if found := _values(path):
+            return found
+    return None
+
+
+def histories(folder: Path) -> list[dict[int, dict[str, float]]]:
+    """The curves of a trial, one a seed: metrics by name, by epoch; those that can be read."""
+    found = []
+    for path in (folder / "curves.parquet", *sorted(folder.glob("seed-*/curves.parquet"))):
+        if not path.is_file():
+            continue
+        try:
+            frame = read_table(path, CURVES)
+        except UserError:
+            continue
+        history: dict[int, dict[str, float]] = {}
+        for epoch, metric, value in frame[["epoch", "metric", "value"]].itertuples(index=False):
+            history.setdefault(int(epoch), {})[str(metric)] = float(value)
+        found.append(history)
+    return found
+
+
+def as_its_curves_say(folder: Path, study: StudyConfig) -> dict[str, Any]:
+    """Epochs and value of a trial that failed, empty where it has no folder: its reports know less
+    where its process was lost before it could tell, and more where it began again from the start.
+    """
+    if not folder.is_dir():
+        return {}
+    runs = histories(folder)
+    if len(runs) < study.seeds:
+        return {"epochs": 0, "value": None}
+    epochs, value = judged(runs, study.metric)
+    return {"epochs": epochs, "value": finite(value)}
+
+
+def _started(
+    trial: str, folder: Path, own: Values, base: Values, ranges: Mapping[str, Range]
+) -> dict[str, Any]:
+    differing = [k for k in own if is_of_a_trial(k) and scalar(own[k]) != scalar(base.get(k))]
+    searched = [name for name, entry in ranges.items() if _holds(entry, own)]
+    names = dict.fromkeys([*searched, *differing])
+    params = {name: scalar(own[name]) for name in names if name in own}
+    if own.get("run.seed") != base.get("run.seed"):
+        params["run.seed"] = own.get("run.seed")
+    began = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat()
+    return {"time": began, "event": "started", "trial_id": trial, "params": params, "rebuilt": True}
+
+
+def _holds(entry: Range, own: Values) -> bool:
+    return all(own.get(key) in listed(wanted) for key, wanted in entry.when.items())
+
+
+def _leader(params: Values, events: list[dict[str, Any]]) -> int | None:
+    """The trial whose configuration these settings train with a further seed."""
+    if "run.seed" not in params:
+        return None
+    without = {name: value for name, value in params.items() if name != "run.seed"}
+    alike = (e for e in events if e["event"] == "started" and e["params"] == without)
+    return next((int(e["trial_id"]) for e in alike), None)
+
+
+def _reports(
+    trial: str, folder: Path, own: Values, time: str, row: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    runs, metric = histories(folder), own["study.metric"]
+    last, _ = judged(runs, metric)
+    common = {"time": time, "trial_id": trial, "rebuilt": True}
+    for epoch in range(1, last + 1):
+        upto: list[History] = [{e: m for e, m in run.items() if e <= epoch} for run in runs]
+        _, value = judged(upto, metric)
+        latest = _mean([run[epoch][metric] for run in upto])
+        yield {
+            **common, "event": "reported", "epoch": epoch, "seconds": None, "value": finite(value),
+            "latest": latest, **_others(upto, own),
+        }  # fmt: skip
+    done = "completed" if last >= own["schedule.epochs"] else None
+    if state := (row.get("state") if row.get("state") in FINAL else done):
+        kept = {k: row[k] for k in ("error", "reason", "seconds") if pd.notna(row.get(k))}
+        yield {**common, "event": state, **kept}
+
+
+def _others(runs: list[History], own: Values) -> dict[str, Any]:
+    """Costs and constraints, where the study has them."""
+    metric = own["study.metric"]
+
+    def over_seeds(curve: str) -> float:
+        return _mean([measured(run, curve, metric) for run in runs])
+
+    costs = {name: over_seeds(name) for name in own.get("study.minimise") or ()}
+    bounds = [read_constraint(text) for text in own.get("study.constraints") or ()]
+    excess = {bound.text: bound.excess(over_seeds(bound.curve)) for bound in bounds}
+    return {**({"costs": costs} if costs else {}), **({"excess": excess} if excess else {})}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _values(path: Path) -> Values:
+    """The settings in a config.yaml, by dotted key; none where it cannot be read."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {f"{s}.{key}": value for s, keys in content.items() for key, value in keys.items()}
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        return {}
+
+
+def _ranges(study: Path) -> dict[str, Range]:
+    try:
+        return read_ranges(study / "space.yaml")
+    except UserError:
+        return {}
+
+
+def _rows(study: Path) -> dict[str, dict[str, Any]]:
+    """The table that was written when the study's last command ended, by trial."""
+    try:
+        table = read_table(study / "trials.parquet", TRIALS)
+    except UserError:
+        return {}
+    return {str(row["trial_id"]): dict(row) for _, row in table.iterrows()}

@@ -1,0 +1,50 @@
+"""What training would refuse of a space's trials, found before any of them starts."""
+
+from __future__ import annotations
+
+from famus_ray.config.mistakes import joined
+from famus_ray.data.catalog import Dataset
+from famus_ray.errors import DataNotHere, UserError
+from famus_ray.spaces.space import Space
+from famus_ray.spaces.trial_config import trial_config
+from famus_ray.training.loop import check
+
+__all__ = ["check_trials"]
+
+# What a run checks against its data and its network; the schema has checked all numbers.
+_CHECKED = (
+    "data.", "noise.", "model.", "run.batch_size", "schedule.balanced_batches", "meta.hidden",
+    "meta.gate_hidden",
+)  # fmt: skip
+
+
+def check_trials(space: Space, data: Dataset) -> None:
+    """Raise the UserError of values that training would refuse, each in one trial of the space.
+
+    Args:
+        data: of the config that every trial starts from.
+
+    Raises:
+        DataNotHere: a choice of data that are not on this machine, and nothing else is wrong.
+    """
+    base = space.base.config
+    settings_of_base = base.model_dump(mode="json")
+    checked = {base}
+    problems: list[UserError] = []
+    for name, settings in space.cases():
+        if not (name.startswith(_CHECKED) or isinstance(settings[name], str)):
+            continue
+        config = trial_config(settings_of_base, settings)
+        if config in checked:
+            continue
+        checked.add(config)
+        is_loaded = (config.data, config.noise) == (base.data, base.noise)
+        try:
+            check(config, data if is_loaded else None)
+        except UserError as error:
+            problems.append(error)
+    refused = [str(error) for error in problems if not isinstance(error, DataNotHere)]
+    if refused:
+        raise UserError(joined(space.name, [*dict.fromkeys(refused)]))
+    if problems:
+        raise problems[0]

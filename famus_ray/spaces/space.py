@@ -1,0 +1,144 @@
+"""Search spaces: YAML that names settings and their ranges, checked before anything starts.
+
+about: one line
+preset: digits
+settings: {method: famus}
+space:
+  meta.lr: {type: float, low: 1.0e-4, high: 1.0e-1, log: true}
+  meta.k: {type: int, low: 1, high: 6}
+  meta.grouping: {type: choice, values: [tensor, layer, block]}
+  meta.scope: {type: choice, values: [all, tail], when: {meta.grouping: layer}}
+  meta.lambda1: {type: constant, value: 0.0, when: {meta.grouping: block}}
+  meta.gate_lr: {type: derived, of: meta.lr, times: 100}
+points: [{meta.lr: 1.0e-3}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from famus_ray.config.contradictions import contradictions
+from famus_ray.config.mistakes import joined
+from famus_ray.config.resolve import Resolved, load_yaml, resolve, resolve_values
+from famus_ray.errors import UserError
+from famus_ray.spaces.ranges import Range, Searched, scalar, span
+from famus_ray.spaces.space_checks import base_problems, space_problems
+from famus_ray.spaces.space_file import parse_ranges, parse_space, space_path
+from famus_ray.spaces.space_walk import Walk
+from famus_ray.spaces.study_checks import QUARTER
+from famus_ray.spaces.trial_config import decoded
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+__all__ = ["Space", "load_space"]
+
+
+class Space:
+    """A checked search space; called with an Optuna trial it suggests that trial's settings.
+
+    Attributes:
+        name: of the file, without its ending.
+        about: one line for people.
+        text: the file, as it was read.
+        base: the config that every trial starts from, with the source of each value.
+        points: settings to try first.
+    """
+
+    def __init__(
+        self, name: str, text: str, about: str, base: Resolved,
+        entries: Mapping[str, Range], points: Sequence[Mapping[str, Any]],
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.text = text
+        self.about = about
+        self.base = base
+        self.entries = dict(entries)
+        self.points = [{k: scalar(v) for k, v in point.items()} for point in points]
+        self._walk = Walk(entries, base)
+
+    def __call__(self, trial: Trial) -> dict[str, Any]:
+        """The settings of a trial: suggested, set on a condition, or derived."""
+        return self._walk(lambda name, entry: entry.suggest(trial, name))
+
+    def placed(self, own: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The settings of a trial that ran with the values `own`, as the space would give them;
+        None where it would not.
+
+        Args:
+            own: all settings of the trial, by dotted key.
+        """
+        outside = []
+
+        def pick(name: str, entry: Searched) -> Any:
+            if not entry.contains(own[name]):
+                outside.append(name)
+            return scalar(own[name])
+
+        found = self._walk(pick)
+        return None if outside else found
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of values that the conditions allow, the last setting fastest."""
+        return [settings for settings, _ in self._walk.combinations(self.entries)]
+
+    def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each setting with each of its ends or choices, in the settings of a trial with it."""
+        return self._walk.cases()
+
+    def planned_trials(self) -> int:
+        """How many trials the study has: those of the grid, or as many as it asks for."""
+        study = self.base.config.study
+        return (self.size() or 0) if study.searcher == "grid" else study.trials
+
+    def planned_runs(self) -> int:
+        """How many trials the study has, those included that train its leaders again."""
+        study, trials = self.base.config.study, self.planned_trials()
+        return trials + min(study.leaders, trials) * study.leader_seeds
+
+    def planned_children(self) -> int:
+        """About how many trials of a population take the place of others; 0 without one."""
+        return self.planned_trials() // QUARTER * self.base.config.exploitations
+
+    def size(self) -> int | None:
+        """How many different trials there are, beyond a million a lower bound; None where a range
+        of real numbers has no steps."""
+        return self._walk.size()
+
+    def describe(self) -> Iterator[tuple[str, str, str]]:
+        """Setting, range and condition of each entry, for people."""
+        for name, entry in self.entries.items():
+            yield name, span(entry), ", ".join(f"{k} = {v}" for k, v in entry.when.items())
+
+
+def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
+    """The search space in a file, over its preset changed by `overrides`.
+
+    Raises:
+        UserError: every problem of the file at once.
+    """
+    path = space_path(name)
+    content = load_yaml(path)
+    entries, problems = parse_ranges(content.get("space"))
+    file, malformed = parse_space(content)
+    if file is None:
+        raise UserError(joined(name, [*malformed, *problems]))
+    problems += space_problems(entries, file.space, file.points)
+    problems += [
+        f"{key} is searched; leave out {key}= to search it, or take it out of the space"
+        for key in (item.partition("=")[0] for item in overrides)
+        if key in entries
+    ]
+    found, wrong = resolve_values(file.preset, overrides, file.settings, name)
+    problems += [m if source == name else f"{source}: {m}" for source, m in wrong]
+    if found is not None:
+        problems += base_problems(entries, file.points, found)
+    if problems or found is None:
+        raise UserError(joined(name, problems))
+    # What no trial has, since it is searched, need not make sense together with the rest.
+    usual = {key: decoded(value) for key, value in Walk(entries, found).usual().items()}
+    changed = usual if any(contradictions(found.config, found.sources)) else {}
+    base = resolve(file.preset, overrides, {**file.settings, **changed}, values_from=name)
+    text = path.read_text(encoding="utf-8")
+    return Space(path.stem, text, file.about, base, entries, file.points)

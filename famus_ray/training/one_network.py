@@ -1,0 +1,93 @@
+"""A training procedure: what an epoch does, with one network or with two.
+
+The loop (`loop.epochs`) asks a procedure for an epoch, for its predictor, and for its state;
+checkpoints, curves, resuming and reports are the loop's, whatever the procedure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+from torch import nn
+
+from famus_ray.config.schema import Config
+from famus_ray.data.balanced import epoch_data
+from famus_ray.data.batches import Batch, EpochBatches
+from famus_ray.data.catalog import Dataset
+from famus_ray.training.evaluation import judge, samples_frame
+from famus_ray.training.learner import Learner, new_learner
+
+__all__ = ["OnStep", "OneNetwork", "Procedure"]
+
+OnStep = Callable[[int, int, int], None]
+
+
+class Procedure(Protocol):
+    """What the loop drives.
+
+    Attributes:
+        learners: the networks, the first one first.
+        predictor: from inputs to logits, what is evaluated.
+        divisions: rows of `tables.SAMPLES` for each division made since the loop last looked.
+    """
+
+    learners: list[Learner]
+    predictor: nn.Module
+    divisions: list[pd.DataFrame]
+
+    def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
+        """Train through the epoch after `epoch` completed ones; its metrics by name."""
+        ...
+
+    def rehearsal(self) -> tuple[Iterator[tuple[Batch, Batch | None]], int]:
+        """Batches such as the first network's steps will see, and the steps of an epoch."""
+        ...
+
+    def divide(self, epoch: int) -> None:
+        """Judge each training example with the networks as they are, into `divisions`."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class OneNetwork:
+    """Every method that trains a single network: a pass over the training set."""
+
+    def __init__(self, config: Config, data: Dataset, device: torch.device) -> None:
+        self.config, self.data = config, data
+        self.learner = new_learner(config, data, device)
+        self.learners = [self.learner]
+        self.predictor = self.learner.model
+        self.divisions: list[pd.DataFrame] = []
+
+    def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
+        """One pass of the method's steps."""
+        data = epoch_data(self.data, self.config, epoch)
+        batches = EpochBatches(data, self.config)
+        pairs = batches.epoch(epoch, with_meta=self.learner.step.needs_meta_batch)
+        return self.learner.train(
+            self.config, data, epoch, pairs, lambda i: on_step(epoch + 1, i, batches.steps)
+        )
+
+    def rehearsal(self) -> tuple[Iterator[tuple[Batch, Batch | None]], int]:
+        """The first epoch's batches and its steps."""
+        with_meta = self.learner.step.needs_meta_batch
+        batches = EpochBatches(epoch_data(self.data, self.config, 0), self.config)
+        return batches.epoch(0, with_meta=with_meta), batches.steps
+
+    def divide(self, epoch: int) -> None:
+        """The division that the network would make; training does not use it."""
+        found = judge(self.learner.model, self.data, self.learner.step.head)
+        p_clean_N = found.p_clean(self.config.division, self.config.run.seed)
+        self.divisions.append(samples_frame(self.data, found, p_clean_N, epoch, network=0))
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.learner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state)
