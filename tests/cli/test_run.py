@@ -49,7 +49,7 @@ WHAT_TRAINING_REFUSES = {
     "--name ../x": "such as 'x'",
     "--name /tmp/x": "such as 'tmp/x'",
     "--name .hidden": "such as 'hidden'",
-    f"--name {'x' * 300}": "is not too long",
+    f"--name {'x' * 300}": "is at most 200 bytes long",
     "'run.root=\"a\\nb\"'": "run.root = 'a\\nb': must be a folder's path",
     f"run.root={'x' * 300}": "cannot be a folder (File name too long)",
     "run.root=~nobody_of_this_name/x": "cannot be a folder",

@@ -22,7 +22,6 @@ MEANT = {
     "underscores": ("run: {seed: 1_000}\n", "run.seed", 1000),
     "no dates": ("run: {name: 2024-05-06}\n", "run.name", "2024-05-06"),
     "quotes": ("run: {name: '010'}\n", "run.name", "010"),
-    "nothing": ("# nothing\n", "run.seed", 0),
 }
 REFUSED = {
     "sexagesimal": ("run:\n  seed: 1:30\n", "line 2: 1:30: is not a decimal number"),
