@@ -45,10 +45,10 @@ class Graphed:
     name: str
 
     def __call__(
-        self, config: Config, model: nn.Module, gate_noise: torch.Generator
+        self, config: Config, model: nn.Module, classes: int, noise: torch.Generator
     ) -> GraphedStep:
         own = Variant(self.name).config(Setup(config.model.name, config.run.batch_size, 0))
-        return GraphedStep(build_step(own, model, gate_noise), gate_noise)
+        return GraphedStep(build_step(own, model, classes, noise), noise)
 
 
 GRAPHED = tuple(Variant(f"{v.name}, graph", Graphed(v.name)) for v in OURS)

@@ -129,14 +129,18 @@ class ReleasedStep:
         self.parts.load_state_dict(state)
 
 
-def released_famus(config: Config, model: nn.Module, gate_noise: torch.Generator) -> TrainStep:
+def released_famus(
+    config: Config, model: nn.Module, classes: int, noise: torch.Generator
+) -> TrainStep:
     own = resolve(None, FAMUS_SETTINGS).config
-    return ReleasedStep(build_step(own, model, gate_noise), gated=True)
+    return ReleasedStep(build_step(own, model, classes, noise), gated=True)
 
 
-def released_mwnet(config: Config, model: nn.Module, gate_noise: torch.Generator) -> TrainStep:
+def released_mwnet(
+    config: Config, model: nn.Module, classes: int, noise: torch.Generator
+) -> TrainStep:
     own = resolve(None, ["method.name=mwnet"]).config
-    return ReleasedStep(build_step(own, model, gate_noise), gated=False)
+    return ReleasedStep(build_step(own, model, classes, noise), gated=False)
 
 
 RELEASED = (

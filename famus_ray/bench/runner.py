@@ -37,7 +37,7 @@ class Runner:
         self.optimiser = optimiser
         config = variant.config(setup)
         noise = torch.Generator(self.device).manual_seed(0)
-        self.step = variant.build(config, model, noise)
+        self.step = variant.build(config, model, _CLASSES, noise)
         self.interval = getattr(self.step, "interval", 1)
         self.train = self._images(setup, setup.batch)
         self.meta = self._images(setup, config.meta.batch_size or setup.batch)

@@ -17,7 +17,7 @@ from famus_ray.methods import build_step
 
 __all__ = ["PLAIN", "VARIANTS", "BuildStep", "Setup", "Variant", "default_setups", "variants_of"]
 
-BuildStep = Callable[[Config, nn.Module, torch.Generator], TrainStep]
+BuildStep = Callable[[Config, nn.Module, int, torch.Generator], TrainStep]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pydantic import ValidationError
+
 from famus_ray.config.address import address_problem
-from famus_ray.config.schema import Config, LossConfig
+from famus_ray.config.methods import names_of
+from famus_ray.config.schema import Config, LossConfig, MethodConfig
 
 __all__ = ["Contradiction", "contradictions"]
 
 Contradiction = tuple[str, str]
-
-_META_SET = ("famus", "mwnet", "l2rw", "mlc")  # methods that learn from a meta set
 
 
 def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
@@ -67,21 +68,24 @@ def _of_data(config: Config) -> Iterator[Contradiction]:
             "loss.kind",
             "loss.kind = ldam: its margins are on cosines; set model.classifier = cosine",
         )
-    if config.loss != type(config.loss)() and config.method.name not in ("ce", "mwnet", "famus"):
+    if config.loss != type(config.loss)() and not config.method.declaration.class_losses:
         yield (
             "loss.kind",
             f"loss.kind = {config.loss.kind}: has no effect on method {config.method.name}; "
-            "loss is for ce, mwnet and famus",
+            f"loss is for {', '.join(names_of(lambda method: method.class_losses))}",
         )
 
 
 def _of_method(config: Config) -> Iterator[Contradiction]:
-    if config.meta.source == "pseudo_clean" and config.method.name not in _META_SET:
+    method, source = config.method.declaration, config.meta.source
+    if source not in ("set", *method.sources):
+        others = names_of(lambda other: source in other.sources)
         yield (
             "meta.source",
-            f"meta.source = pseudo_clean: is for {', '.join(_META_SET)}, "
-            f"not for method {config.method.name}",
+            f"meta.source = {source}: is for {', '.join(others)}, not for method {method.name}",
         )
+    if problem := _of_options(config.method):
+        yield "method.options", f"method.options = {config.method.options}: {problem}"
     by_differences = config.meta.engine == "finite_difference"
     if by_differences and config.run.precision == "bfloat16":
         yield (
@@ -97,20 +101,13 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
         )
     if config.has_two_networks and config.loss != LossConfig():
         yield ("loss.kind", "loss: the pipeline of two networks has losses of its own")
-    needs_clean = config.method.name in _META_SET and config.meta.source == "set"
-    if needs_clean and config.data.meta_per_class == 0:
+    if method.needs_clean_set and source == "set" and config.data.meta_per_class == 0:
         yield (
             "data.meta_per_class",
             f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
             "try 10, or meta.source = pseudo_clean",
         )
-    if config.method.name == "l2rw" and config.meta.source == "batch":
-        yield (
-            "meta.source",
-            "meta.source = batch: l2rw weighs every example of a batch at each step, so none is "
-            "left to judge; use set",
-        )
-    if config.meta.source == "batch" and config.run.batch_size < 2:
+    if source == "batch" and config.run.batch_size < 2:
         yield (
             "run.batch_size",
             "run.batch_size = 1: meta.source = batch needs a row that learns and one that judges; "
@@ -122,6 +119,18 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
             f"meta.patterns = {list(config.meta.patterns)}: goes with meta.grouping = patterns, "
             f"which is {config.meta.grouping}",
         )
+
+
+def _of_options(method: MethodConfig) -> str:
+    """What is wrong with the settings of its own that a method is given, if anything."""
+    declared = method.declaration.options
+    if declared is None:
+        return f"method {method.name} has no settings of its own" if method.options else ""
+    try:
+        declared.model_validate(method.options)
+    except ValidationError as error:
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return ""
 
 
 def _of_workers(config: Config) -> Iterator[Contradiction]:
@@ -168,7 +177,7 @@ def _of_workers(config: Config) -> Iterator[Contradiction]:
 
 def _of_cuda_graph(config: Config) -> Iterator[Contradiction]:
     differing = {
-        f"method {config.method.name}": config.method.name in ("mixup", "mentormix"),
+        f"method {config.method.name}": not config.method.declaration.same_step_each_time,
         f"meta.interval = {config.meta.interval}": config.meta.interval > 1,
         f"optimiser.accumulate = {config.optimiser.accumulate}": config.optimiser.accumulate > 1,
         f"scale.workers = {config.scale.workers}": config.scale.workers > 1,

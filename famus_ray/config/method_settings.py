@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from famus_ray.config.methods import Method, known_methods, method_named
 from famus_ray.config.section import (
     Distinct,
     Epochs,
@@ -30,8 +31,27 @@ __all__ = [
 ]
 
 
+def _known(name: str) -> str:
+    method_named(name)
+    return name
+
+
+def _described() -> str:
+    each = "; ".join(f"{name}: {method_named(name).about}" for name in known_methods())
+    return f"{each}. Or the import path of a method's declaration, such as mine.bootstrap:METHOD."
+
+
+MethodName = Annotated[
+    Text,
+    AfterValidator(_known),
+    WithJsonSchema(
+        {"anyOf": [{"enum": [*known_methods()]}, {"type": "string", "pattern": "^[\\w.]+:\\w+$"}]}
+    ),
+]
+
+
 class LossConfig(Section):
-    """The loss of one training example, for ce, mwnet and famus."""
+    """The loss of one training example, for methods that take one (ce, mwnet, famus)."""
 
     kind: Literal["cross_entropy", "ldam"] = "cross_entropy"
     """cross_entropy; ldam: with a margin for each class, the larger the rarer (Cao et al. 2019)."""
@@ -47,14 +67,9 @@ class LossConfig(Section):
 class MethodConfig(Section):
     """The training method."""
 
-    name: Literal[
-        "ce", "mixup", "l2rw", "mwnet", "mlc", "famus", "mentormix", "dividemix", "clidmu"
-    ] = "famus"
-    """ce: plain cross-entropy; mixup: convex pairs of examples; l2rw: a weight an example, from
-    scratch at each step; mwnet: learned weights, all layers; mlc: learned label
-    transition matrix; famus: learned weights, gated layers; mentormix: mixup led by a curriculum
-    of losses; dividemix: two networks divide the data for each other, no weights; clidmu: learned
-    weights, meta loss without labels."""
+    name: MethodName = Field("famus", description=_described())
+    options: dict[str, Any] = Field(default={}, max_length=1000)
+    """Settings of its own of a method outside of the package, which declares them."""
     mixup_alpha: Float = Field(1.0, ge=1e-6, le=1e6)
     """Parameter of Beta(alpha, alpha) in mixup and mentormix."""
     percentile: Float = Field(0.7, gt=0, le=1)
@@ -69,6 +84,11 @@ class MethodConfig(Section):
     """mentormix: the curriculum weighs the mixed examples as well."""
     graph_temperature: Temperature = 0.5
     """clidmu: temperature of the softmax over the cosines of features."""
+
+    @property
+    def declaration(self) -> Method:
+        """What the method is, needs and reads."""
+        return method_named(self.name)
 
 
 class MetaConfig(Section):

@@ -69,7 +69,8 @@ class Config(Section):
     @property
     def has_two_networks(self) -> bool:
         """Whether two networks divide the training set for each other."""
-        return self.method.name == "dividemix" or self.meta.source == "pseudo_clean"
+        always = self.method.declaration.always_two_networks
+        return always or self.meta.source == "pseudo_clean"
 
     @property
     def grace_epochs(self) -> int:

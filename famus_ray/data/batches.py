@@ -33,8 +33,8 @@ class EpochBatches:
     """Pairs of a train batch and a meta batch, one epoch at a time.
 
     The training set is reshuffled each epoch and its incomplete last batch left out; the meta
-    set goes round as often as the epoch needs. CLID-MU, which reads no labels, takes the training
-    set for the meta set as well, in another order.
+    set goes round as often as the epoch needs. A method that reads no labels there (CLID-MU)
+    takes the training set for the meta set as well, in another order.
 
     Args:
         network: which of several networks is trained; each sees an order of its own.
@@ -53,7 +53,7 @@ class EpochBatches:
                 f"run.batch_size = {config.run.batch_size}: more than the "
                 f"{len(data.train)} training examples"
             )
-        self.judges = data.train if config.method.name == "clidmu" else data.meta
+        self.judges = data.train if config.method.declaration.judges == "train" else data.meta
         wanted = config.meta.batch_size or config.run.batch_size
         self.meta_size = min(wanted, len(self.judges)) // world_size() * world_size()
         if len(self.judges) and self.meta_size == 0:

@@ -9,15 +9,15 @@ by a straight-through Gumbel-softmax.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from famus_ray.meta.variations import PAPER, Variations
 from famus_ray.models.layer_groups import LayerGroup
 
 __all__ = [
-    "Fidelity",
     "FixedGates",
     "GateSampler",
     "LearnedGates",
@@ -25,8 +25,6 @@ __all__ = [
     "pooled_size",
     "sparsity_loss",
 ]
-
-Fidelity = Literal["paper", "released"]
 
 
 class GateSampler(Protocol):
@@ -81,8 +79,7 @@ class LearnedGates(nn.Module):
         shapes: shape of every parameter in them, by name.
         hidden: units between the layers.
         temperature: of the Gumbel-softmax; the paper's is 5.
-        fidelity: `paper` averages the gradient over all but its first dimension;
-            `released` sums and standardises it, and keeps the last layer always open.
+        variations: the paper averages the gradient over all but its first dimension.
         always_open: names of parameters; a group of these alone has its gate open always.
         generator: source of the Gumbel noise, on the parameters' device.
     """
@@ -94,19 +91,20 @@ class LearnedGates(nn.Module):
         *,
         hidden: int = 128,
         temperature: float = 5.0,
-        fidelity: Fidelity = "paper",
+        variations: Variations = PAPER,
         always_open: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        self.fidelity = fidelity
+        self.variations = variations
         self.generator = generator
         unknown = [name for group in groups for name in group.parameters if name not in shapes]
         if unknown:
             raise ValueError(f"shapes: has no {unknown[0]}; give those of all parameters, by name")
         self.networks = nn.ModuleList(
-            _gate_network(pooled_size(group, shapes), hidden, fidelity) for group in groups
+            _gate_network(pooled_size(group, shapes), hidden, deep=variations.deep_gates)
+            for group in groups
         )
         kept_open = [bool(set(group.parameters) <= set(always_open)) for group in groups]
         # The released code appends outside its loop, so that its L_r sees this gate alone.
@@ -136,7 +134,7 @@ class LearnedGates(nn.Module):
     def _pooled(self, group: LayerGroup, grads: Mapping[str, Tensor]) -> Tensor:
         tensors = [grads[name].detach() for name in group.parameters]
         sums = [_row_sums(tensor) for tensor in tensors]
-        if self.fidelity == "paper":
+        if not self.variations.standardised_input:
             return torch.cat([s * (len(s) / t.numel()) for s, t in zip(sums, tensors, strict=True)])
         pooled_P = torch.cat(sums)
         return (pooled_P - pooled_P.mean()) / (pooled_P.std() + 1e-8)
@@ -161,8 +159,8 @@ def _rows(shape: torch.Size) -> int:
     return shape[0] if shape else 1
 
 
-def _gate_network(inputs: int, hidden: int, fidelity: Fidelity) -> nn.Module:
-    if fidelity == "released":
+def _gate_network(inputs: int, hidden: int, *, deep: bool) -> nn.Module:
+    if deep:
         return nn.Sequential(
             nn.Linear(inputs, hidden),
             nn.PReLU(),

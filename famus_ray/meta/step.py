@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from famus_ray.distributed import all_reduce_mean_, alone, backward_summed, world_size
-from famus_ray.meta.gates import Fidelity, GateSampler, LearnedGates, sparsity_loss
+from famus_ray.meta.gates import GateSampler, LearnedGates, sparsity_loss
 from famus_ray.meta.gradient import (
     Batch,
     CrossFit,
@@ -22,10 +22,11 @@ from famus_ray.meta.gradient import (
     meta_gradient,
 )
 from famus_ray.meta.heads import Projected, mean_cross_entropy
+from famus_ray.meta.variations import PAPER, Variations
 from famus_ray.models.layer_groups import LayerGroups
 from famus_ray.phases import phase
 
-__all__ = ["MetaStep", "PlainStep", "TrainStep", "descend"]
+__all__ = ["MetaStep", "PlainStep", "TrainStep", "descend", "load_optimiser"]
 
 
 Parallel = Literal["exact", "local"]
@@ -105,7 +106,7 @@ class MetaStep:
     lookahead_lr: float | None = None
     scope: Scope = "all"
     engine: Engine = "jvp"
-    fidelity: Fidelity = "paper"
+    variations: Variations = PAPER
     cross_fit: CrossFit | None = None
     parallel: Parallel = "exact"
     meta_loss: MetaLoss = mean_cross_entropy
@@ -168,7 +169,7 @@ class MetaStep:
                 gates=self.gates,
                 meta_loss=self.meta_loss,
                 last_layer_weight=self.last_layer_weight,
-                match_spread=self.fidelity == "released",
+                match_spread=self.variations.match_spread,
                 scope=self.scope,
                 engine=self.engine,
             )
@@ -181,13 +182,13 @@ class MetaStep:
         self, optimiser: torch.optim.Optimizer, gates_G: Tensor, gate_grads_G: Tensor
     ) -> None:
         """One step on L_c + lambda1 L_r, through the straight-through gates (Eq. 9, 10)."""
-        if self.fidelity == "released":
+        if self.variations.closed_gates_turn:
             # A closed gate adds (1 - r) * g.detach() there, which turns its gradient round.
             gate_grads_G = gate_grads_G * (2 * gates_G.detach() - 1)
         loss = torch.dot(gates_G, gate_grads_G)
         if self.sparsity_weight:
             counted_G = gates_G
-            if self.fidelity == "released" and isinstance(self.gates, LearnedGates):
+            if self.variations.last_gate_alone and isinstance(self.gates, LearnedGates):
                 counted_G = gates_G[self.gates.last_learned :][:1]
             loss = loss + self.sparsity_weight * sparsity_loss(counted_G, self.expected_open)
         optimiser.zero_grad()
@@ -209,11 +210,20 @@ class MetaStep:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.head.load_state_dict(state["head"])
-        self.head_optimiser.load_state_dict(state["head_optimiser"])
+        load_optimiser(self.head_optimiser, state["head_optimiser"])
         self.taken = state["taken"]
         if isinstance(self.gates, LearnedGates) and self.gates_optimiser is not None:
             self.gates.load_state_dict(state["gates"])
-            self.gates_optimiser.load_state_dict(state["gates_optimiser"])
+            load_optimiser(self.gates_optimiser, state["gates_optimiser"])
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put an optimiser into a state, and keep its rates: they are settings, with which a run may
+    go on from the checkpoint of another (population based training)."""
+    rates = [group["lr"] for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate
 
 
 def descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
-from famus_ray.config.schema import Config
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import PlainStep
-from famus_ray.methods.losses import MeanClassLoss, class_loss
+from famus_ray.methods.losses import MeanClassLoss
+from famus_ray.methods.step_settings import StepSettings
 
 __all__ = ["build"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> PlainStep:
+def build(model: nn.Module, settings: StepSettings) -> PlainStep:
     """The step of plain training; it has no settings of its own."""
-    del model, gate_noise
-    loss = class_loss(config.loss, config.model)
+    del model
+    loss = settings.class_loss
     return PlainStep(MeanCrossEntropy() if loss is None else MeanClassLoss(loss))

@@ -16,18 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from famus_ray.config.schema import Config
 from famus_ray.distributed import global_sum, rank, world_size
 from famus_ray.meta.gradient import Batch
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods import mwnet
+from famus_ray.methods.step_settings import StepSettings
 
 __all__ = ["ClidMuStep", "CrossLayerDivergence", "build", "cross_layer_divergence"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> ClidMuStep:
+def build(model: nn.Module, settings: StepSettings) -> ClidMuStep:
     """The step of CLID-MU: MW-Net's weights and layers under a meta loss without labels."""
-    return ClidMuStep(mwnet.build(config, model, gate_noise), config.method.graph_temperature)
+    return ClidMuStep(mwnet.build(model, settings), settings.method.graph_temperature)
 
 
 def cross_layer_divergence(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
-from famus_ray.config.schema import Config
 from famus_ray.meta.step import PlainStep
 from famus_ray.methods.mixmatch import MixedMean
+from famus_ray.methods.step_settings import StepSettings
 
 __all__ = ["build"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> PlainStep:
+def build(model: nn.Module, settings: StepSettings) -> PlainStep:
     """The step on a mixed batch; division, guesses and mixing are `two_networks`."""
-    del config, model, gate_noise
+    del model, settings
     return PlainStep(MixedMean())

@@ -5,38 +5,38 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from famus_ray.config.schema import Config
+from famus_ray.config.schema import MetaConfig
 from famus_ray.errors import UserError
 from famus_ray.meta.gates import FixedGates, GateSampler, LearnedGates, RandomGates
 from famus_ray.meta.step import MetaStep
-from famus_ray.methods.losses import example_loss
+from famus_ray.meta.variations import variations_of
 from famus_ray.methods.mwnet import judging_rows, weight_head
+from famus_ray.methods.step_settings import StepSettings
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
 __all__ = ["build"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> MetaStep:
+def build(model: nn.Module, settings: StepSettings) -> MetaStep:
     """The step of FaMUS.
 
     Raises:
         UserError: `meta.gated_from` or `meta.open` names no layer of this network.
     """
-    meta = config.meta
-    groups = _groups(config, model)
+    meta, variations = settings.meta, variations_of(settings.meta.fidelity)
+    groups = _groups(meta, model)
     if meta.lambda2 and not groups.last_layer:
         raise UserError(
             f"meta.lambda2 = {meta.lambda2:g}: matches gradients of the last layer, which none of "
             f"meta.patterns = {list(meta.patterns)} finds; add its name, or set meta.lambda2=0"
         )
-    loss = example_loss(config)
-    head, optimiser = weight_head(meta, next(model.parameters()).device, loss)
-    gates = _gates(config, model, groups, gate_noise)
+    device = next(model.parameters()).device
+    head, optimiser = weight_head(meta, device, settings.example_loss)
+    gates = _gates(meta, model, groups, settings.noise)
     gates_optimiser = None
     if isinstance(gates, LearnedGates):
-        nesterov = meta.fidelity == "released"
         gates_optimiser = torch.optim.SGD(
-            gates.parameters(), lr=meta.gate_lr, momentum=0.9, nesterov=nesterov
+            gates.parameters(), lr=meta.gate_lr, momentum=0.9, nesterov=variations.gates_nesterov
         )
     return MetaStep(
         head=head,
@@ -50,7 +50,7 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
         lookahead_lr=meta.lookahead_lr,
         scope=meta.scope,
         engine=meta.engine,
-        fidelity=meta.fidelity,
+        variations=variations,
         parallel=meta.parallel,
         interval=meta.interval,
         cross_fit=judging_rows(meta),
@@ -58,10 +58,10 @@ def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> Meta
 
 
 def _gates(
-    config: Config, model: nn.Module, groups: LayerGroups, noise: torch.Generator
+    meta: MetaConfig, model: nn.Module, groups: LayerGroups, noise: torch.Generator
 ) -> GateSampler:
     """The sampler of Table 4 that the config names."""
-    meta, device = config.meta, next(model.parameters()).device
+    device, variations = next(model.parameters()).device, variations_of(meta.fidelity)
     if meta.sampler == "random":
         return RandomGates(round(meta.k), device, noise)
     if meta.sampler in ("all", "fixed"):
@@ -75,14 +75,13 @@ def _gates(
         {name: p.shape for name, p in model.named_parameters()},
         hidden=meta.gate_hidden,
         temperature=meta.temperature,
-        fidelity=meta.fidelity,
-        always_open=groups.last_layer if meta.fidelity == "released" else (),
+        variations=variations,
+        always_open=groups.last_layer if variations.last_layer_open else (),
         generator=noise,
     ).to(device)
 
 
-def _groups(config: Config, model: nn.Module) -> LayerGroups:
-    meta = config.meta
+def _groups(meta: MetaConfig, model: nn.Module) -> LayerGroups:
     grouping = meta.patterns if meta.grouping == "patterns" else meta.grouping
     try:
         return layer_groups(model, grouping, meta.gated_from)

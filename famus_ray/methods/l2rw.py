@@ -9,23 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from famus_ray.config.schema import Config
 from famus_ray.distributed import alone, global_sum, world_size
 from famus_ray.meta.gradient import Batch, Engine, meta_gradient
 from famus_ray.meta.heads import ExampleWeights
 from famus_ray.meta.step import Parallel, descend
-from famus_ray.methods.losses import example_loss
+from famus_ray.methods.step_settings import StepSettings
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
 __all__ = ["build", "positive_weights"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> L2RWStep:
+def build(model: nn.Module, settings: StepSettings) -> L2RWStep:
     """The step of L2RW; it keeps nothing from one step to the next."""
-    del gate_noise
-    meta = config.meta
+    meta = settings.meta
     groups = layer_groups(model, "stage", "all")
-    return L2RWStep(groups, meta.engine, meta.lookahead_lr, meta.parallel, example_loss(config))
+    loss = settings.example_loss
+    return L2RWStep(groups, meta.engine, meta.lookahead_lr, meta.parallel, loss)
 
 
 class GivenWeights(nn.Module):

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from famus_ray.config.schema import Config, LossConfig, ModelConfig
+from famus_ray.config.schema import LossConfig, ModelConfig
 from famus_ray.distributed import global_sum
-from famus_ray.methods.mixmatch import MixedLoss
 
-__all__ = ["ClassLoss", "MeanClassLoss", "begin_epoch", "class_loss", "example_loss"]
+__all__ = ["ClassLoss", "MeanClassLoss", "begin_epoch", "class_loss"]
 
 
 class ClassLoss(nn.Module):
@@ -76,11 +75,6 @@ class MeanClassLoss(nn.Module):
         total = global_sum(self.example_loss.example_weights(targets).sum())
         loss: Tensor = self.example_loss(logits_BC, targets).sum() / total
         return loss
-
-
-def example_loss(config: Config) -> nn.Module | None:
-    """The loss of one example under a config, None where it is plain cross-entropy."""
-    return MixedLoss() if config.has_two_networks else class_loss(config.loss, config.model)
 
 
 def class_loss(loss: LossConfig, model: ModelConfig) -> ClassLoss | None:

@@ -11,20 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from famus_ray.config.schema import Config, MethodConfig
+from famus_ray.config.schema import MethodConfig
 from famus_ray.distributed import global_values, world_size
 from famus_ray.meta.gradient import Batch
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import descend
+from famus_ray.methods.step_settings import StepSettings
 from famus_ray.models.modes import eval_mode
 
 __all__ = ["MentorMixStep", "Percentile", "build", "curriculum", "own_share", "partner_odds"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> MentorMixStep:
+def build(model: nn.Module, settings: StepSettings) -> MentorMixStep:
     """The step of MentorMix. Partners come from the worker's own share of the batch."""
     del model
-    return MentorMixStep(config.method, gate_noise)
+    return MentorMixStep(settings.method, settings.noise)
 
 
 class Percentile:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from famus_ray.distributed import global_sum, world_size
 from famus_ray.meta.heads import (
     LearnedWeights,
+    Projected,
     mean_cross_entropy,
     negative_log_likelihood,
     summing_to_one,
@@ -144,6 +145,8 @@ class MixedHead(nn.Module):
         super().__init__()
         self.head = head
         self.prior_weight = prior_weight
+        self.vanishes = getattr(head, "vanishes", False) and not prior_weight
+        self.per_example = getattr(head, "per_example", False)
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         loss: Tensor = 2 * self.head(logits_BC, targets)
@@ -153,9 +156,8 @@ class MixedHead(nn.Module):
 
     def project(self) -> None:
         """Bring theta back to where it means something, if the head asks for it."""
-        project = getattr(self.head, "project", None)
-        if project is not None:
-            project()
+        if isinstance(self.head, Projected):
+            self.head.project()
 
 
 class PriorMetaLoss:

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from famus_ray.config.schema import Config
 from famus_ray.meta.gradient import Batch
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import PlainStep, descend
+from famus_ray.methods.step_settings import StepSettings
 
 __all__ = ["MixupStep", "build"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> MixupStep:
+def build(model: nn.Module, settings: StepSettings) -> MixupStep:
     """The step of mixup. Partners come from the worker's own share of the batch."""
     del model
-    return MixupStep(config.method.mixup_alpha, gate_noise)
+    return MixupStep(settings.method.mixup_alpha, settings.noise)
 
 
 class MixupStep(PlainStep):

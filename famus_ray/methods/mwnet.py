@@ -5,35 +5,34 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from famus_ray.config.schema import Config, MetaConfig
+from famus_ray.config.schema import MetaConfig
 from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import LearnedWeights, WeightNet
 from famus_ray.meta.step import MetaStep
-from famus_ray.methods.losses import example_loss
+from famus_ray.meta.variations import variations_of
 from famus_ray.methods.mixmatch import HalvesWeights, MixedLoss
+from famus_ray.methods.step_settings import StepSettings
 from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build", "judging_rows", "weight_head"]
 
 
-def build(config: Config, model: nn.Module, gate_noise: torch.Generator) -> MetaStep:
+def build(model: nn.Module, settings: StepSettings) -> MetaStep:
     """The step of MW-Net: FaMUS with every gate open and no regulariser."""
-    del gate_noise
-    first = next(model.parameters())
+    meta, device = settings.meta, next(model.parameters()).device
     groups = layer_groups(model, "stage", "all")
-    loss = example_loss(config)
-    head, optimiser = weight_head(config.meta, first.device, loss)
+    head, optimiser = weight_head(meta, device, settings.example_loss)
     return MetaStep(
         head=head,
         head_optimiser=optimiser,
         groups=groups,
-        gates=FixedGates(torch.ones(len(groups.gated), device=first.device)),
-        lookahead_lr=config.meta.lookahead_lr,
-        engine=config.meta.engine,
-        parallel=config.meta.parallel,
-        interval=config.meta.interval,
-        cross_fit=judging_rows(config.meta),
+        gates=FixedGates(torch.ones(len(groups.gated), device=device)),
+        lookahead_lr=meta.lookahead_lr,
+        engine=meta.engine,
+        parallel=meta.parallel,
+        interval=meta.interval,
+        cross_fit=judging_rows(meta),
     )
 
 
@@ -41,7 +40,7 @@ def weight_head(
     meta: MetaConfig, device: torch.device, loss: nn.Module | None = None
 ) -> tuple[LearnedWeights, torch.optim.Optimizer]:
     """The weight net Psi in its head, and the Adam that trains it."""
-    in_halves = isinstance(loss, MixedLoss) and meta.fidelity == "paper"
+    in_halves = isinstance(loss, MixedLoss) and not variations_of(meta.fidelity).one_balance
     kind = HalvesWeights if in_halves else LearnedWeights
     head = kind(WeightNet(meta.hidden), loss).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=meta.lr, weight_decay=meta.weight_decay)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from famus_ray.config.methods import known_methods, method_named
 from famus_ray.reading.lineage import schedule_of
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.trials import best_of, is_feasible, is_replica, states
@@ -28,10 +29,7 @@ __all__ = [
     "trial_curves_figure",
 ]
 
-COLOURS = {
-    "famus": "#0b7a75", "mwnet": "#d97b29", "ce": "#7a7f87", "mixup": "#8e5ea2",
-    "l2rw": "#2f6db5", "mlc": "#b5467a",
-}  # fmt: skip
+COLOURS = {name: method_named(name).colour for name in known_methods()}
 _BEST = "#d97b29"
 _STATE = {
     "completed": "#0b7a75",

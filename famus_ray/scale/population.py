@@ -14,21 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from famus_ray.config.schema import Config
 from famus_ray.files import write_text
 from famus_ray.randomness import epoch_seed
-from famus_ray.records.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.scale.seeded import seed_configs, seed_folders
 from famus_ray.spaces.ranges import FloatRange, Range
-from famus_ray.spaces.study_checks import CHANGE_IN_RUN, QUARTER
+from famus_ray.spaces.study_checks import QUARTER, changes_in_run
 
 __all__ = ["Population", "continue_from"]
 
-# The optimiser of the step that holds a setting.
-_HOLDERS = {"meta.lr": "head_optimiser", "meta.gate_lr": "gates_optimiser"}
 Child = tuple[int, int, dict[str, Any]]  # parent, the epoch that it goes on from, settings
 
 _FACTOR = 1.5  # the widest; the paper's two, 0.8 and 1.25, would make twins of siblings
@@ -43,7 +38,7 @@ class Population:
 
     def __init__(self, config: Config, ranges: Mapping[str, Range]) -> None:
         self._seed, self._every = config.study.seed, config.study.exploit_every
-        self._last = config.schedule.epochs
+        self._last, self._method = config.schedule.epochs, config.method.name
         self._ranges = ranges
         self._values: dict[int, dict[int, float]] = {}  # by epoch and trial
         self._poor: dict[int, int] = {}  # trials that were told to end, and the epoch
@@ -82,7 +77,10 @@ class Population:
         draw = random.Random(epoch_seed(self._seed, "exploit", number))  # noqa: S311
         best = self._rank(epoch)
         parent = draw.choice(best[: max(1, len(best) // QUARTER)])
-        return parent, epoch, {k: self._perturbed(k, v, draw) for k, v in settings[parent].items()}
+        own = settings[parent]
+        may_change = changes_in_run(own.get("method.name", self._method))
+        perturbed = {k: self._perturbed(k, v, draw) for k, v in own.items() if k in may_change}
+        return parent, epoch, {**own, **perturbed}
 
     def born(self) -> None:
         """The next child has been handed out."""
@@ -94,13 +92,16 @@ class Population:
 
     def _perturbed(self, name: str, value: Any, draw: random.Random) -> Any:
         entry = self._ranges.get(name)
-        if name not in CHANGE_IN_RUN or not isinstance(entry, FloatRange) or entry.step:
+        if not isinstance(entry, FloatRange) or entry.step:
             return value
         return min(max(value * _FACTOR ** draw.uniform(-1, 1), entry.low), entry.high)
 
 
 def continue_from(parent: Path, child: Path, epoch: int, config: Config) -> None:
-    """Make a child's run folder, one a seed, as if it had come to `epoch` with its own settings."""
+    """Make a child's run folder, one a seed, as if it had come to `epoch` with its own settings.
+
+    The checkpoint is the parent's: the run that goes on from it takes its rates from its settings.
+    """
     for one, there, here in zip(
         seed_configs(config), seed_folders(config, parent), seed_folders(config, child), strict=True
     ):
@@ -111,18 +112,4 @@ def continue_from(parent: Path, child: Path, epoch: int, config: Config) -> None
         write_text(here / "config.yaml", config_text(one))
         new.write_curves(old.read_curves(epoch))
         shutil.copyfile(old.kept(epoch) / "best.pt", new.best)
-        state = load_checkpoint(old.kept(epoch) / "last.pt", torch.device("cpu"))
-        save_checkpoint(new.last, _with_rates(state, config))
-
-
-def _with_rates(state: dict[str, Any], config: Config) -> dict[str, Any]:
-    """The checkpoint with the rates of `config` where an optimiser of the step holds them."""
-    meta = {"meta.lr": config.meta.lr, "meta.gate_lr": config.meta.gate_lr}
-    if config.method.name == "mlc":  # its head has a rate of its own, which nothing perturbs
-        del meta["meta.lr"]
-    for learner in (state, state.get("peer", {})):
-        for setting, rate in meta.items():
-            optimiser = learner.get("step", {}).get(_HOLDERS[setting], {})
-            for group in optimiser.get("param_groups", ()):
-                group["lr"] = rate
-    return state
+        shutil.copyfile(old.kept(epoch) / "last.pt", new.last)

@@ -29,15 +29,15 @@ def check_trials(space: Space, data: Dataset) -> None:
     """
     base = space.base.config
     settings_of_base = base.model_dump(mode="json")
-    checked = {base}
+    checked = {base.model_dump_json()}
     problems: list[UserError] = []
     for name, settings in space.cases():
         if not (name.startswith(_CHECKED) or isinstance(settings[name], str)):
             continue
         config = trial_config(settings_of_base, settings)
-        if config in checked:
+        if (text := config.model_dump_json()) in checked:
             continue
-        checked.add(config)
+        checked.add(text)
         is_loaded = (config.data, config.noise) == (base.data, base.noise)
         try:
             check(config, data if is_loaded else None)

@@ -4,47 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from famus_ray.config.schema import MetaConfig, MethodConfig, PipelineConfig
+from famus_ray.config.methods import method_named, names_of
 from famus_ray.spaces.ranges import Choice, Constant, Range, Searched, listed
 
-__all__ = ["readers", "unread"]
-
-_WEIGHT_NET = ("mwnet", "famus", "clidmu")
-_META_SET = ("l2rw", "mwnet", "mlc", "famus")
-_META_STEP = (*_META_SET, "clidmu")
-_TWO_NETWORKS = ("dividemix", *_META_SET)  # the others with meta.source = pseudo_clean
-
-_META = {
-    "lr": _WEIGHT_NET,
-    "weight_decay": _WEIGHT_NET,
-    "hidden": _WEIGHT_NET,
-    "matrix_lr": ("mlc",),
-    "batch_size": _META_STEP,
-    "lookahead_lr": _META_STEP,
-    "engine": _META_STEP,
-    "parallel": _META_STEP,
-    "source": _META_STEP,
-    "fidelity": _META_STEP,
-    "interval": ("mwnet", "mlc", "famus", "clidmu"),
-    "clean_share": ("mwnet", "mlc", "famus", "clidmu"),
-}
-_METHOD = {
-    "name": None,
-    "mixup_alpha": ("mixup", "mentormix"),
-    "graph_temperature": ("clidmu",),
-}
-_READ_BY: dict[str, tuple[str, ...] | None] = {
-    **{f"meta.{key}": _META.get(key, ("famus",)) for key in MetaConfig.model_fields},
-    **{f"method.{key}": _METHOD.get(key, ("mentormix",)) for key in MethodConfig.model_fields},
-    **{f"pipeline.{key}": _TWO_NETWORKS for key in PipelineConfig.model_fields},
-    "division.p_threshold": _TWO_NETWORKS,
-    "division.meta_threshold": _TWO_NETWORKS,
-}
+__all__ = ["methods_tried", "readers", "unread"]
 
 
 def readers(name: str) -> tuple[str, ...] | None:
-    """The methods that read a setting, with some value of the others; None where all do."""
-    return _READ_BY.get(name)
+    """The known methods that read a setting, with some value of the others; None where all do."""
+    return tuple(names_of(lambda method: name in method.reads)) or None
 
 
 def unread(entries: Mapping[str, Range], method: str) -> Iterator[str]:
@@ -56,9 +24,11 @@ def unread(entries: Mapping[str, Range], method: str) -> Iterator[str]:
     found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for name, entry in entries.items():
         wanted = listed(entry.when["method.name"]) if "method.name" in entry.when else None
-        tried = tuple(m for m in _methods(entries, method) if wanted is None or m in wanted)
+        tried = tuple(m for m in methods_tried(entries, method) if wanted is None or m in wanted)
         known = readers(name)
-        if isinstance(entry, Searched) and known is not None and tried and not {*tried} & {*known}:
+        if not isinstance(entry, Searched) or known is None or not tried:
+            continue
+        if not any(name in method_named(method).reads for method in tried):
             found.setdefault((tried, known), []).append(name)
     for (tried, known), names in found.items():
         what = "method" if len(tried) == 1 else "methods"
@@ -69,7 +39,7 @@ def unread(entries: Mapping[str, Range], method: str) -> Iterator[str]:
         )
 
 
-def _methods(entries: Mapping[str, Range], method: str) -> list[str]:
+def methods_tried(entries: Mapping[str, Range], method: str) -> list[str]:
     """The methods that trials may have."""
     entry = entries.get("method.name")
     values = entry.ends() if isinstance(entry, Choice | Constant) else []

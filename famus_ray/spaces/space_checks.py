@@ -87,7 +87,7 @@ def base_problems(
     if study.searcher == "grid":
         found += grid_problems(walk, base)
     if study.scheduler == "pbt":
-        found += population_problems(entries)
+        found += population_problems(entries, base.config.method.name)
     return found
 
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
+from famus_ray.config.methods import method_named
 from famus_ray.config.mistakes import joined
 from famus_ray.config.resolve import Resolved
 from famus_ray.config.schema import Config, StudyConfig
 from famus_ray.errors import UserError
 from famus_ray.spaces.constraints import check_curve, read_constraint
 from famus_ray.spaces.ranges import FloatRange, Range, Searched
+from famus_ray.spaces.read_by import methods_tried
 from famus_ray.spaces.space_walk import Walk, describe_size
 
-__all__ = ["CHANGE_IN_RUN", "QUARTER", "check_study", "grid_problems", "population_problems"]
+__all__ = ["QUARTER", "changes_in_run", "check_study", "grid_problems", "population_problems"]
 
 _MOST_OF_A_GRID = 10**5
 
 QUARTER = 4  # pbt replaces one trial in so many
 
-# Settings that a run may go on with after they were changed: what pbt perturbs.
-CHANGE_IN_RUN = ("optimiser.lr", "meta.lr", "meta.gate_lr", "meta.lambda1", "meta.lambda2")
+
+def changes_in_run(method: str) -> tuple[str, ...]:
+    """Settings that a run of this method may go on with after they were changed: what pbt
+    perturbs."""
+    return ("optimiser.lr", *method_named(method).changes_in_run)
 
 
 def check_study(config: Config) -> None:
@@ -124,10 +129,16 @@ def grid_problems(walk: Walk, base: Resolved) -> list[str]:
     return found
 
 
-def population_problems(entries: Mapping[str, Range]) -> list[str]:
-    """Why a population has nothing to perturb."""
-    ranges = [name for name, entry in entries.items() if isinstance(entry, FloatRange)]
-    if set(ranges) & {*CHANGE_IN_RUN}:
+def population_problems(entries: Mapping[str, Range], method: str) -> list[str]:
+    """Why a population has nothing to perturb.
+
+    Args:
+        method: of the config that every trial starts from.
+    """
+    ranges = {name for name, entry in entries.items() if isinstance(entry, FloatRange)}
+    tried = methods_tried(entries, method)
+    may_change = dict.fromkeys(name for one in tried for name in changes_in_run(one))
+    if ranges & may_change.keys():
         return []
-    names = ", ".join(CHANGE_IN_RUN)
+    names = ", ".join(may_change)
     return [f"study.scheduler: pbt perturbs ranges of {names}; the space has none of them"]

@@ -25,7 +25,6 @@ __all__ = ["check_fits"]
 _NUMBER = 4  # bytes of a float32
 _INDEX = 8
 _FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-_LOOKS_AHEAD = ("l2rw", "mwnet", "mlc", "clidmu")  # with all layers: weights at two places
 
 
 def check_fits(config: Config, data: Dataset) -> None:
@@ -78,7 +77,7 @@ def _of_network(config: Config, data: Dataset, free: float) -> dict[str, float]:
     """
     networks = 2 if config.has_two_networks else 1
     copies = 2 + (config.optimiser.momentum > 0) + (config.optimiser.accumulate > 1)
-    copies += config.method.name in _LOOKS_AHEAD
+    copies += config.method.declaration.moves_all_layers
     sized = "model.name" if config.model.widths is None else "model.widths"
     from famus_ray.methods import build_step
     from famus_ray.models.catalog import build_model
@@ -90,7 +89,7 @@ def _of_network(config: Config, data: Dataset, free: float) -> dict[str, float]:
             parameters = networks * copies * _parameters(model) * _NUMBER
             if parameters > free:
                 return {sized: parameters}
-            step = build_step(config, model, torch.Generator("cpu"))
+            step = build_step(config, model, data.classes, torch.Generator("cpu"))
             activations = _activations(model, data.train.pixels.shape[1:])
     except UserError:
         raise

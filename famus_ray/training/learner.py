@@ -139,7 +139,7 @@ def new_learner(config: Config, data: Dataset, device: torch.device, network: in
     return Learner(
         model=model,
         optimiser=build_optimiser(model, config.optimiser),
-        step=build_step(config, model, gate_noise),
+        step=build_step(config, model, data.classes, gate_noise),
         gate_noise=gate_noise,
         network=network,
     )

@@ -22,7 +22,7 @@ def after_steps(build, settings: tuple[str, ...]) -> dict[str, torch.Tensor]:
     config = resolve(None, ["model.name=preact_resnet8", "model.widths=[4,4,8]", *settings]).config
     torch.manual_seed(0)
     model = build_model(config.model, 10, 3).double()
-    step = build(config, model, torch.Generator().manual_seed(0))
+    step = build(config, model, 10, torch.Generator().manual_seed(0))
     parts = getattr(step, "parts", step)
     for module in (parts.head, parts.gates):
         if isinstance(module, torch.nn.Module):

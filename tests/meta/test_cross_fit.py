@@ -114,5 +114,5 @@ def test_it_learns_without_clean_examples(tmp_path):
 
 
 def test_l2rw_has_no_rows_left_to_judge():
-    with pytest.raises(UserError, match=r"meta\.source = batch: l2rw"):
+    with pytest.raises(UserError, match=r"meta\.source = batch: is for .*, not for method l2rw"):
         famus_ray.train("digits", "method=l2rw", "meta.source=batch")

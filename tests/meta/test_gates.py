@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from famus_ray.meta.gates import LearnedGates, pooled_size, sparsity_loss
+from famus_ray.meta.variations import RELEASED, variations_of
 from famus_ray.models.layer_groups import layer_groups
 from famus_ray.models.preact_resnet import PreActResNet
 
@@ -20,7 +21,9 @@ def gates_of(net: nn.Module, seed: int = 0, **kw) -> tuple[LearnedGates, object,
 @pytest.mark.parametrize("fidelity", ["paper", "released"])
 def test_gates_are_zero_or_one_and_every_gate_network_gets_a_gradient(fidelity):
     torch.manual_seed(0)
-    gates, groups, grads = gates_of(PreActResNet(4, 3, (1, 1), (4, 6)), fidelity=fidelity)
+    gates, groups, grads = gates_of(
+        PreActResNet(4, 3, (1, 1), (4, 6)), variations=variations_of(fidelity)
+    )
     drawn = torch.stack([gates(groups.gated, grads) for _ in range(50)])
     assert set(drawn.flatten().tolist()) == {0.0, 1.0}
     gates(groups.gated, grads).sum().backward()
@@ -41,7 +44,7 @@ def test_the_released_code_keeps_the_classifier_open():
     torch.manual_seed(0)
     net = PreActResNet(4, 3, (1, 1), (4, 6))
     gates, groups, grads = gates_of(
-        net, fidelity="released", always_open=("linear.weight", "linear.bias")
+        net, variations=RELEASED, always_open=("linear.weight", "linear.bias")
     )
     drawn = torch.stack([gates(groups.gated, grads) for _ in range(50)])
     assert groups.gated[-1].name == "linear"
@@ -56,7 +59,7 @@ def test_sparsity_counts_the_open_gates():
 def test_the_last_learned_gate_is_below_the_classifier_in_the_released_code():
     net = PreActResNet(4, 3, (1, 1), (4, 6))
     gates, groups, _ = gates_of(
-        net, fidelity="released", always_open=("linear.weight", "linear.bias")
+        net, variations=RELEASED, always_open=("linear.weight", "linear.bias")
     )
     assert gates.last_learned == len(groups.gated) - 2
     assert gates_of(net)[0].last_learned == len(groups.gated) - 1

@@ -20,6 +20,7 @@ from famus_ray.config import resolve
 from famus_ray.meta import LearnedWeights, MeanCrossEntropy, meta_gradient
 from famus_ray.meta.heads import ExampleWeights, TransitionMatrix, WeightNet, mean_cross_entropy
 from famus_ray.meta.step import MetaStep
+from famus_ray.methods import build_step
 from famus_ray.methods.clidmu import CrossLayerDivergence
 from famus_ray.methods.l2rw import positive_weights
 from famus_ray.methods.losses import ClassLoss, MeanClassLoss
@@ -33,7 +34,6 @@ from famus_ray.methods.mixmatch import (
     mixed_targets,
     sharpen,
 )
-from famus_ray.methods.mwnet import build as build_mwnet
 from famus_ray.training.two_networks import ConfidencePenalty
 
 COUNT, CLASSES, HIDDEN = 6, 3, 4
@@ -390,7 +390,7 @@ def test_faint_weights_give_a_finite_meta_gradient(engine):
 def test_a_step_with_faint_weights_leaves_the_network_finite():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, CLASSES))
-    step = build_mwnet(resolve("digits", ["method=mwnet"]).config, net, torch.Generator())
+    step = build_step(resolve("digits", ["method=mwnet"]).config, net, CLASSES, torch.Generator())
     assert isinstance(step, MetaStep)
     faint(step.head, -150.0)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)

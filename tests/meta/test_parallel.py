@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from famus_ray import distributed
 from famus_ray.config import resolve
 from famus_ray.data.batches import Batch, EpochBatches
 from famus_ray.data.catalog import load_dataset
@@ -21,7 +22,6 @@ from famus_ray.distributed import (
     gradients_summed,
     meet_on_this_machine,
 )
-from famus_ray.meta import collective
 from famus_ray.training.learner import Learner, new_learner
 
 STEPS = 4
@@ -130,11 +130,11 @@ def sent_before_the_end() -> tuple[bool, bool]:
     output = ((torch.ones(1, 64) @ first).relu() @ last).sum()
     before, seen = bytes_exchanged(), []
     hook = first.register_hook(lambda _: seen.append(bytes_exchanged() - before))
-    large, collective.BUCKET_BYTES = collective.BUCKET_BYTES, 1024
+    large, distributed.BUCKET_BYTES = distributed.BUCKET_BYTES, 1024
     gradients_summed(output, [first, last], None)
     before = bytes_exchanged()
     backward_summed(output, [first, last])
-    collective.BUCKET_BYTES = large
+    distributed.BUCKET_BYTES = large
     hook.remove()
     return seen[0] > 0, seen[1] > 0
 

@@ -1,0 +1,56 @@
+"""Methods by name: those of the package, and any other by its import path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from famus_ray.config.methods.declaration import Method
+from famus_ray.errors import did_you_mean, first_line
+
+__all__ = ["known_methods", "method_named", "names_of"]
+
+_NO_METHOD = ("__init__", "declaration", "known")
+
+
+@cache
+def known_methods() -> tuple[str, ...]:
+    """Names of the methods that come with the package: of the files beside this one."""
+    files = Path(__file__).parent.glob("*.py")
+    return tuple(sorted(file.stem for file in files if file.stem not in _NO_METHOD))
+
+
+@cache
+def method_named(name: str) -> Method:
+    """The declaration of a method.
+
+    Args:
+        name: one of `known_methods`, or an import path such as `mine.bootstrap:METHOD`.
+
+    Raises:
+        ValueError: there is none; the message begins with a verb.
+    """
+    if name in known_methods():
+        found: Method = import_module(f"famus_ray.config.methods.{name}").METHOD
+        return found
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        names = ", ".join(known_methods())
+        raise ValueError(
+            f"must be one of {names}, or an import path such as mine.bootstrap:METHOD"
+            f"{did_you_mean(name, known_methods())}"
+        )
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:
+        raise ValueError(f"cannot be imported ({first_line(error)})") from error
+    if not isinstance(found, Method):
+        raise ValueError(f"is a {type(found).__name__}, not a famus_ray.config.methods.Method")
+    return found
+
+
+def names_of(condition: Callable[[Method], bool]) -> list[str]:
+    """The known methods that meet a condition."""
+    return [name for name in known_methods() if condition(method_named(name))]
