@@ -106,7 +106,8 @@ def new_path(config: Config, stem: str, *, mine: bool = False) -> Path:
 
 
 def _stem(config: Config) -> str:
-    return f"{config.data.name}-{config.method.name}"
+    names = (name.rpartition(":")[0] or name for name in (config.data.name, config.method.name))
+    return "-".join(name.rpartition(".")[2] for name in names)  # of an import path its module
 
 
 def _numbered(config: Config, stem: str) -> Iterator[Path]:

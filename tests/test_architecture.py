@@ -23,7 +23,7 @@ FLOORS = (
     {"training", "run_path"},
     {"scale", "bench"},
     {"progress"},
-    {"api", "demo"},
+    {"api", "demo", "testing"},
     {"cli"},
 )
 

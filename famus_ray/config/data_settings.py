@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from famus_ray.config.import_path import names_schema, one_of
 from famus_ray.config.section import AbsolutePath, Float, Int, Number, Section, Seed, Text
 
 __all__ = ["DataConfig", "ModelConfig", "NoiseConfig"]
@@ -14,15 +15,19 @@ __all__ = ["DataConfig", "ModelConfig", "NoiseConfig"]
 _Width = Annotated[int, Field(ge=1, le=100_000), Number]
 
 
+_NAMES = (
+    "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
+    "clothing1m", "folders", "tables",
+)  # fmt: skip
+
+
 class DataConfig(Section):
     """Which images, and how they are split."""
 
-    name: Literal[
-        "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
-        "clothing1m", "folders", "tables",
-    ] = "digits"  # fmt: skip
+    name: Annotated[Text, one_of(_NAMES, "mine.birds:read"), names_schema(_NAMES)] = "digits"
     """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; folders and
-    tables are your own images, in a folder for each class or listed in CSV or Parquet files."""
+    tables are your own images, in a folder for each class or listed in CSV or Parquet files; or
+    the import path of a function of your own, from this section to a `Source`."""
     root: AbsolutePath | None = None
     """Folder that holds the data set in its published layout; digits need none."""
     noise_level: Float = Field(0.2, ge=0, le=1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
+from famus_ray.config.import_path import names_schema, one_of
 from famus_ray.config.methods import Method, known_methods, method_named
 from famus_ray.config.section import (
     Distinct,
@@ -43,11 +44,12 @@ def _described() -> str:
 
 MethodName = Annotated[
     Text,
+    one_of(known_methods(), "mine.bootstrap:METHOD"),
     AfterValidator(_known),
-    WithJsonSchema(
-        {"anyOf": [{"enum": [*known_methods()]}, {"type": "string", "pattern": "^[\\w.]+:\\w+$"}]}
-    ),
+    names_schema(known_methods()),
 ]
+_GROUPINGS = ("tensor", "layer", "block", "stage", "patterns")
+Grouping = Annotated[Text, one_of(_GROUPINGS, "mine.groups:halves"), names_schema(_GROUPINGS)]
 
 
 class LossConfig(Section):
@@ -120,8 +122,9 @@ class MetaConfig(Section):
     """Share of the judging rows of a batch, those of lowest loss, that is taken as clean."""
     scope: Literal["all", "tail"] = "all"
     """Which layers the virtual step moves: all, or the gated tail only."""
-    grouping: Literal["tensor", "layer", "block", "stage", "patterns"] = "layer"
-    """What one gate covers: tensor, layer, block, stage, or what each of meta.patterns finds."""
+    grouping: Grouping = "layer"
+    """What one gate covers: tensor, layer, block, stage, what each of meta.patterns finds, or a
+    function of your own by its import path, from the network to `LayerGroups`."""
     patterns: Annotated[tuple[Text, ...], Field(max_length=10_000), Distinct] = ()
     """Regular expressions on parameter names, a gate each; only what they find is gated."""
     gated_from: Text = "last_stage"

@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from famus_ray.config.import_path import names_schema, one_of
 from famus_ray.config.section import Distinct, Float, Int, Number, Section, Seed, Text
 
 __all__ = ["RunConfig", "ScaleConfig", "StudyConfig"]
+
+
+_SEARCHERS = ("tpe", "random", "grid", "qmc", "gp", "nsga2", "nsga3", "cmaes")
 
 
 class RunConfig(Section):
@@ -78,10 +82,13 @@ class StudyConfig(Section):
     """Best configurations that are trained again once the search is over."""
     leader_seeds: Int = Field(5, ge=1, le=10_000)
     """Further seeds that each leader is trained with."""
-    searcher: Literal["tpe", "random", "grid", "qmc", "gp", "nsga2", "nsga3", "cmaes"] = "tpe"
+    searcher: Annotated[
+        Text, one_of(_SEARCHERS, "mine.search:sampler"), names_schema(_SEARCHERS)
+    ] = "tpe"
     """tpe: tree-structured Parzen estimator; random; grid: every combination; qmc: an even
     spread; gp: Gaussian process; nsga2, nsga3: evolution, for several objectives (nsga3 for
-    three or more); cmaes: evolution strategy, for numbers (needs the extra `search`)."""
+    three or more); cmaes: evolution strategy, for numbers (needs the extra `search`); or the
+    import path of a function of your own, from this section and a seed to an Optuna sampler."""
     scheduler: Literal["asha", "hyperband", "median", "pbt", "none"] = "asha"
     """What ends poor trials early: successive halving, HyperBand, the median rule, nothing; pbt:
     population based training, in which children of good trials go on in the place of poor ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from famus_ray.config.import_path import is_import_path, own
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.cifar import read_cifar10, read_cifar100
 from famus_ray.data.clothing1m import read_clothing1m
@@ -26,6 +27,8 @@ def read_source(data: DataConfig) -> Source:
     """
     if data.name == "digits":
         return Source(*read_digits())
+    if is_import_path(data.name):
+        return _of_the_user(data)
     if data.root is None:
         raise DataNotHere(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
     root = Path(data.root).expanduser()
@@ -37,6 +40,13 @@ def read_source(data: DataConfig) -> Source:
             f"data.image_size: {data.name} has images of many sizes; set the side in pixels that "
             "the network takes, such as 224"
         )
+    return source
+
+
+def _of_the_user(data: DataConfig) -> Source:
+    source = own("data.name", data.name)(data)
+    if not isinstance(source, Source):
+        raise UserError(f"data.name = {data.name}: gave a {type(source).__name__}, not a Source")
     return source
 
 

@@ -7,11 +7,10 @@ own.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import torch
 from torch import nn
 
+from famus_ray.config.import_path import imported
 from famus_ray.config.schema import Config
 from famus_ray.meta.step import MetaStep, TrainStep
 from famus_ray.meta.variations import variations_of
@@ -30,8 +29,7 @@ def build_step(config: Config, model: nn.Module, classes: int, noise: torch.Gene
     """
     build = config.method.declaration.build
     if isinstance(build, str):
-        module, _, name = build.partition(":")
-        build = getattr(import_module(module), name)
+        build = imported(build)
     mixed = config.has_two_networks
     settings = StepSettings(
         config.method, config.meta, classes, noise, class_loss(config.loss, config.model), mixed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from famus_ray.config.import_path import is_import_path, own
 from famus_ray.config.schema import MetaConfig
 from famus_ray.errors import UserError
 from famus_ray.meta.gates import FixedGates, GateSampler, LearnedGates, RandomGates
@@ -82,8 +83,17 @@ def _gates(
 
 
 def _groups(meta: MetaConfig, model: nn.Module) -> LayerGroups:
+    if is_import_path(meta.grouping):
+        return _of_the_user(meta.grouping, model)
     grouping = meta.patterns if meta.grouping == "patterns" else meta.grouping
     try:
         return layer_groups(model, grouping, meta.gated_from)
     except ValueError as error:
         raise UserError(f"meta.{error}") from error
+
+
+def _of_the_user(path: str, model: nn.Module) -> LayerGroups:
+    groups = own("meta.grouping", path)(model)
+    if not isinstance(groups, LayerGroups):
+        raise UserError(f"meta.grouping = {path}: gave a {type(groups).__name__}, not LayerGroups")
+    return groups

@@ -6,7 +6,9 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from famus_ray.config.import_path import is_import_path, own
 from famus_ray.config.schema import Config, StudyConfig
+from famus_ray.errors import UserError
 from famus_ray.randomness import epoch_seed
 
 __all__ = ["new_pruner", "new_sampler"]
@@ -16,6 +18,8 @@ def new_sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
     """The sampler that draws trial `number`: its seed follows from the study's and the number."""
     seed = epoch_seed(study.seed, "search", number) % 2**32
     first = study.startup_trials
+    if is_import_path(kind):
+        return _of_the_user(kind, study, seed)
     samplers = optuna.samplers
     if kind == "tpe":
         return samplers.TPESampler(
@@ -35,6 +39,14 @@ def new_sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
     if kind == "cmaes":
         return samplers.CmaEsSampler(seed=seed, n_startup_trials=first)
     return samplers.RandomSampler(seed=seed)
+
+
+def _of_the_user(path: str, study: StudyConfig, seed: int) -> BaseSampler:
+    sampler = own("study.searcher", path)(study, seed)
+    if not isinstance(sampler, BaseSampler):
+        kind = type(sampler).__name__
+        raise UserError(f"study.searcher = {path}: gave a {kind}, not a sampler of Optuna's")
+    return sampler
 
 
 def new_pruner(config: Config) -> BasePruner:

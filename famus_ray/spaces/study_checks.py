@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
+from famus_ray.config.import_path import is_import_path, own
 from famus_ray.config.methods import method_named
 from famus_ray.config.mistakes import joined
 from famus_ray.config.resolve import Resolved
@@ -36,6 +37,8 @@ def check_study(config: Config) -> None:
         problems.append(
             "study.searcher = cmaes: needs another package; pip install 'famus-ray[search]'"
         )
+    if is_import_path(config.study.searcher):
+        own("study.searcher", config.study.searcher)
     if problems:
         raise UserError(joined("study", problems) if len(problems) > 1 else problems[0])
 

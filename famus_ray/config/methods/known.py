@@ -7,8 +7,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from famus_ray.config.import_path import imported
 from famus_ray.config.methods.declaration import Method
-from famus_ray.errors import did_you_mean, first_line
 
 __all__ = ["known_methods", "method_named", "names_of"]
 
@@ -35,17 +35,7 @@ def method_named(name: str) -> Method:
     if name in known_methods():
         found: Method = import_module(f"famus_ray.config.methods.{name}").METHOD
         return found
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        names = ", ".join(known_methods())
-        raise ValueError(
-            f"must be one of {names}, or an import path such as mine.bootstrap:METHOD"
-            f"{did_you_mean(name, known_methods())}"
-        )
-    try:
-        found = getattr(import_module(module), attribute)
-    except Exception as error:
-        raise ValueError(f"cannot be imported ({first_line(error)})") from error
+    found = imported(name)
     if not isinstance(found, Method):
         raise ValueError(f"is a {type(found).__name__}, not a famus_ray.config.methods.Method")
     return found

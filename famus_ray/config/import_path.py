@@ -1,0 +1,76 @@
+"""Settings that name a part of the package, or by its import path one of the user's own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import AfterValidator, WithJsonSchema
+
+from famus_ray.errors import UserError, did_you_mean, first_line
+
+__all__ = ["imported", "is_import_path", "names_schema", "one_of", "own"]
+
+_IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+
+def is_import_path(name: str) -> bool:
+    """Whether it is one, such as `mine.birds:read`."""
+    return re.match(_IMPORT_PATH, name) is not None
+
+
+def imported(path: str) -> Any:
+    """What an import path names, in the working directory too.
+
+    Raises:
+        ValueError: it cannot be imported; the message begins with a verb.
+    """
+    module, _, name = path.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # last, so that nothing here hides a package
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:
+        raise ValueError(f"cannot be imported ({first_line(error)})") from error
+
+
+def own(setting: str, path: str) -> Callable[..., Any]:
+    """The function of the user's own that a setting names.
+
+    Raises:
+        UserError: it cannot be imported, or is no function.
+    """
+    try:
+        found: Callable[..., Any] = imported(path)
+    except ValueError as error:
+        raise UserError(f"{setting} = {path}: {error}") from error
+    if not callable(found):
+        raise UserError(f"{setting} = {path}: is a {type(found).__name__}, not a function")
+    return found
+
+
+def one_of(names: Sequence[str], example: str) -> AfterValidator:
+    """Accepts these names, and import paths.
+
+    Args:
+        example: an import path for the message.
+    """
+
+    def check(name: str) -> str:
+        if name in names or is_import_path(name):
+            return name
+        hint = did_you_mean(name, names)
+        raise ValueError(f"must be one of {', '.join(names)}, or an import path as {example}{hint}")
+
+    return AfterValidator(check)
+
+
+def names_schema(names: Sequence[str]) -> WithJsonSchema:
+    """The JSON Schema of `one_of`."""
+    return WithJsonSchema(
+        {"anyOf": [{"enum": [*names]}, {"type": "string", "pattern": _IMPORT_PATH}]}
+    )

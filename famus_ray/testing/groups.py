@@ -1,0 +1,31 @@
+"""What a layer grouping must keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from torch import nn
+
+from famus_ray.models.layer_groups import LayerGroups
+
+__all__ = ["check_groups"]
+
+
+def check_groups(groups: LayerGroups, model: nn.Module) -> None:
+    """Every trainable parameter of the network is in one group, some are gated, and the groups'
+    names tell them apart: curves and gates are named by them."""
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    places = Counter(name for group in (*groups.trunk, *groups.gated) for name in group.parameters)
+    unknown = places.keys() - trainable
+    assert not unknown, f"in a group, and no trainable parameter: {', '.join(sorted(unknown))}"
+    missing = trainable - places.keys()
+    assert not missing, f"in no group: {', '.join(sorted(missing))}"
+    twice = [name for name, count in places.items() if count > 1]
+    assert not twice, f"in several groups: {', '.join(twice)}"
+    assert groups.gated, "no group is gated, so that nothing is learned"
+    names = Counter(group.name for group in groups.gated)
+    same = [name for name, count in names.items() if count > 1]
+    assert not same, f"several gated groups have one name: {', '.join(same)}"
+    assert all(group.parameters for group in groups.gated), "a gated group without a parameter"
+    outside = {*groups.last_layer} - {*groups.gated_parameters}
+    assert not outside, f"of the last layer, and not gated: {', '.join(sorted(outside))}"
