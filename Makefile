@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test bench clean
+.PHONY: demo test test-minimum bench clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -13,7 +13,17 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not ray" -n logical --maxprocesses=8 --dist loadfile
+	$(BIN)/pytest -m ray
+
+# The lowest versions that pyproject.toml names, in an environment of their own.
+test-minimum:
+	test -x .venv-minimum/bin/pip || $(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/pip install --quiet --disable-pip-version-check uv
+	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e .
+	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python cleanlab cmaes "mlflow-skinny>=3.0" \
+		"sqlalchemy>=2.0" "alembic>=1.13" pytest pytest-timeout pytest-xdist hypothesis jsonschema
+	.venv-minimum/bin/pytest -m "not ray" -n logical --maxprocesses=8 --dist loadfile
 
 bench: $(INSTALLED)
 	$(BIN)/famus-ray bench step
@@ -25,4 +35,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-minimum .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """One thread for tiny tensors: two would mostly wait for each other on a busy machine.
 
 Tests marked `gpu` are left out where there is none. Processes that a shell starts in the background
-ignore Ctrl-C, and so would those that tests start.
+ignore Ctrl-C, those under nohup a lost terminal, and so would those that tests start.
 """
 
 import os
@@ -11,6 +11,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and for processes
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -26,6 +27,24 @@ def float64():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="session")
+def run_processes():
+    """Runs a function of the process's number in several processes at once, until all have ended.
+
+    They are forked from one that has imported what they need: each would take seconds for it.
+    """
+    import multiprocessing
+
+    from torch.multiprocessing.spawn import start_processes
+
+    multiprocessing.set_forkserver_preload(["famus_ray.training.loop"])
+
+    def run(function, *arguments, count):
+        start_processes(function, arguments, nprocs=count, start_method="forkserver")
+
+    return run
 
 
 def pytest_collection_modifyitems(config, items):

@@ -15,7 +15,18 @@ ROOT = Path(famus_ray.__file__).parent
 
 # Rooms, the innermost floor first. A room may import what stands on a lower floor, and itself.
 FLOORS = (
-    {"errors", "files", "randomness", "signals", "memory", "phases", "distributed"},
+    {
+        "errors",
+        "files",
+        "randomness",
+        "signals",
+        "memory",
+        "phases",
+        "distributed",
+        "choices",
+        "batch",
+        "findings",
+    },
     {"config"},
     {"spaces", "models", "data"},
     {"meta", "records"},

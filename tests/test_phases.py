@@ -20,7 +20,7 @@ def take_steps(count: int, *overrides: str) -> None:
     settings = ("model.name=preact_resnet8", "model.widths=[2,2,2]", *overrides)
     config = resolve("digits", settings).config
     model = build_model(config.model, 10, 1)
-    step = build_step(config, model, torch.Generator().manual_seed(0))
+    step = build_step(config, model, 10, torch.Generator().manual_seed(0))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     batch = torch.randn(4, 1, 8, 8), torch.randint(10, (4,))
     for _ in range(count):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from famus_ray.choices import Engine, Fidelity, Parallel, Scope
 from famus_ray.config.import_path import names_schema, one_of
 from famus_ray.config.methods import Method, known_methods, method_named
 from famus_ray.config.section import (
@@ -108,7 +109,7 @@ class MetaConfig(Section):
     """Meta examples a step; run.batch_size when left out, at most the whole meta set."""
     lookahead_lr: LearningRate | None = None
     """Rate of the virtual step; the current learning rate when left out."""
-    engine: Literal["jvp", "double_backward", "finite_difference"] = "jvp"
+    engine: Engine = "jvp"
     """jvp: one forward-mode pass, exact; double_backward: the definition, slower;
     finite_difference: two more forwards, approximate."""
     interval: Int = Field(1, ge=1, le=10_000)
@@ -120,7 +121,7 @@ class MetaConfig(Section):
     examples."""
     clean_share: Float = Field(0.5, gt=0, le=1)
     """Share of the judging rows of a batch, those of lowest loss, that is taken as clean."""
-    scope: Literal["all", "tail"] = "all"
+    scope: Scope = "all"
     """Which layers the virtual step moves: all, or the gated tail only."""
     grouping: Grouping = "layer"
     """What one gate covers: tensor, layer, block, stage, what each of meta.patterns finds, or a
@@ -130,7 +131,7 @@ class MetaConfig(Section):
     gated_from: Text = "last_stage"
     """Where the gated tail begins: all, last_stage, last_block, or the beginning of a layer's
     name."""
-    parallel: Literal["exact", "local"] = "exact"
+    parallel: Parallel = "exact"
     """Of several workers: exact looks ahead on the whole batch and equals one worker; local on each
     worker's own rows, and averages the meta gradients: fewer bytes, other numbers."""
     sampler: Literal["learned", "all", "fixed", "random"] = "learned"
@@ -149,7 +150,7 @@ class MetaConfig(Section):
     """Weight of L_r, which holds the number of open gates near K."""
     lambda2: Weight = 0.0
     """Weight of L_g, which matches the last layer's train and meta gradients."""
-    fidelity: Literal["paper", "released"] = "paper"
+    fidelity: Fidelity = "paper"
     """Where they differ: as the paper says, or as its released code does in L_r (the last
     learned gate alone), in a closed gate's gradient (sign), in the gates' input
     (standardised sums), in L_g (spread as well), in the gates' networks and momentum, and in

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import Config, DataConfig
 from famus_ray.data.augment import Views, augment, draw_views, normalise
 from famus_ray.data.catalog import Dataset, Split
@@ -21,9 +22,8 @@ from famus_ray.distributed import rank, world_size
 from famus_ray.errors import UserError
 from famus_ray.randomness import epoch_generator
 
-__all__ = ["Batch", "EpochBatches", "draw", "eval_batches", "look_up", "on_disk", "rounds"]
+__all__ = ["EpochBatches", "draw", "eval_batches", "look_up", "on_disk", "rounds"]
 
-Batch = tuple[Tensor, Tensor]
 
 _AHEAD = 2  # batches read from disk while one is trained on
 _SMALL = 64  # pixels a side of images that are evaluated 512 at a time

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,19 +15,11 @@ from famus_ray.data.images import UNKNOWN, Images, Paths, Source
 from famus_ray.data.known import KNOWN
 from famus_ray.data.readers import read_source
 from famus_ray.errors import UserError
+from famus_ray.findings import Finding
 
-__all__ = ["Finding", "check_data", "recognise"]
+__all__ = ["check_data", "recognise"]
 
 _SAMPLE = 500
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing seen, and what to do about it where it is not `ok`."""
-
-    level: Literal["ok", "note", "missing", "damaged"]
-    what: str
-    mend: str = ""
 
 
 def recognise(root: Path) -> list[str]:

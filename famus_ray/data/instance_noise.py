@@ -3,11 +3,14 @@
 # Shapes: N examples, S numbers of one image, C classes.
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from scipy.stats import truncnorm
-from scipy.stats.distributions import rv_frozen
+
+if TYPE_CHECKING:
+    from scipy.stats.distributions import rv_frozen
 
 __all__ = ["expected_share", "flip_probabilities", "instance_labels"]
 
@@ -46,6 +49,8 @@ def expected_share(rate: float) -> float:
 
 
 def _rates(rate: float) -> rv_frozen:
+    from scipy.stats import truncnorm  # a second, which few runs need
+
     return truncnorm((0 - rate) / _SPREAD, (1 - rate) / _SPREAD, rate, _SPREAD)
 
 

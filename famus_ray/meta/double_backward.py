@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from famus_ray.batch import Batch
 from famus_ray.distributed import all_reduce_sum_, global_sum, world_size
 from famus_ray.meta.arguments import check_logits
 from famus_ray.meta.last_layer import last_layer_loss
-from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
+from famus_ray.meta.lookahead import Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.replay import ForwardRecord
 from famus_ray.meta.substitute import copies, replaced
 from famus_ray.phases import phase

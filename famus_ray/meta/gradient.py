@@ -20,11 +20,12 @@ the virtual step, which is the definition and the oracle of the tests, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
+from famus_ray.choices import Engine, Scope
 from famus_ray.meta.arguments import (
     check_batch,
     check_gates,
@@ -37,12 +38,11 @@ from famus_ray.meta.double_backward import by_double_backward
 from famus_ray.meta.gates import FixedGates, GateSampler
 from famus_ray.meta.heads import mean_cross_entropy
 from famus_ray.meta.jvp import by_finite_difference, by_jvp
-from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, MetaLoss, Scope
+from famus_ray.meta.lookahead import Lookahead, MetaGradient, MetaLoss
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 
-__all__ = ["Batch", "CrossFit", "Engine", "MetaGradient", "MetaLoss", "Scope", "meta_gradient"]
+__all__ = ["MetaGradient", "MetaLoss", "meta_gradient"]
 
-Engine = Literal["jvp", "double_backward", "finite_difference"]
 
 _ENGINES: dict[str, Callable[[Lookahead, Batch, Batch | None], MetaGradient]] = {
     "jvp": by_jvp,

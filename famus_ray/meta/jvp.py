@@ -9,10 +9,11 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from famus_ray.batch import Batch
 from famus_ray.distributed import all_reduce_sum_, world_size
 from famus_ray.meta.arguments import check_head, check_logits, check_theta
 from famus_ray.meta.last_layer import last_layer_loss
-from famus_ray.meta.lookahead import Batch, Lookahead, MetaGradient, gradients, stepped
+from famus_ray.meta.lookahead import Lookahead, MetaGradient, gradients, stepped
 from famus_ray.meta.recorded import can_be_read
 from famus_ray.meta.replay import ForwardRecord
 from famus_ray.meta.tangent import (

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
+from famus_ray.choices import Scope
 from famus_ray.distributed import gradients_summed
 from famus_ray.meta.arguments import check_loss, check_unused
 from famus_ray.meta.cross_fit import CrossFit
@@ -21,11 +22,9 @@ from famus_ray.meta.watch import Watch
 from famus_ray.models.layer_groups import LayerGroups
 from famus_ray.phases import phase
 
-__all__ = ["Batch", "Lookahead", "MetaGradient", "MetaLoss", "Scope", "gradients", "stepped"]
+__all__ = ["Lookahead", "MetaGradient", "MetaLoss", "gradients", "stepped"]
 
-Batch = tuple[Tensor, Tensor]
 MetaLoss = Callable[[Tensor, Tensor], Tensor]
-Scope = Literal["all", "tail"]
 
 
 @dataclass(frozen=True)

@@ -5,31 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
+from famus_ray.choices import Engine, Parallel, Scope
 from famus_ray.distributed import all_reduce_mean_, alone, backward_summed, world_size
+from famus_ray.meta.cross_fit import CrossFit
 from famus_ray.meta.gates import GateSampler, LearnedGates, sparsity_loss
-from famus_ray.meta.gradient import (
-    Batch,
-    CrossFit,
-    Engine,
-    MetaGradient,
-    MetaLoss,
-    Scope,
-    meta_gradient,
-)
+from famus_ray.meta.gradient import MetaGradient, MetaLoss, meta_gradient
 from famus_ray.meta.heads import Projected, mean_cross_entropy
 from famus_ray.meta.variations import PAPER, Variations
 from famus_ray.models.layer_groups import LayerGroups
 from famus_ray.phases import phase
 
 __all__ = ["MetaStep", "PlainStep", "TrainStep", "descend", "load_optimiser"]
-
-
-Parallel = Literal["exact", "local"]
 
 
 class TrainStep(Protocol):

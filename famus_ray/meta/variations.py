@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-__all__ = ["PAPER", "RELEASED", "Fidelity", "Variations", "variations_of"]
+from famus_ray.choices import Fidelity
 
-Fidelity = Literal["paper", "released"]
+__all__ = ["PAPER", "RELEASED", "Variations", "variations_of"]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
 from famus_ray.distributed import global_sum, rank, world_size
-from famus_ray.meta.gradient import Batch
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods import mwnet
 from famus_ray.methods.step_settings import StepSettings

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
+from famus_ray.choices import Engine, Parallel
 from famus_ray.distributed import alone, global_sum, world_size
-from famus_ray.meta.gradient import Batch, Engine, meta_gradient
+from famus_ray.meta.gradient import meta_gradient
 from famus_ray.meta.heads import ExampleWeights
-from famus_ray.meta.step import Parallel, descend
+from famus_ray.meta.step import descend
 from famus_ray.methods.step_settings import StepSettings
 from famus_ray.models.layer_groups import LayerGroups, layer_groups
 

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import MethodConfig
 from famus_ray.distributed import global_values, world_size
-from famus_ray.meta.gradient import Batch
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import descend
 from famus_ray.methods.step_settings import StepSettings

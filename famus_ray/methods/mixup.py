@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from famus_ray.meta.gradient import Batch
+from famus_ray.batch import Batch
 from famus_ray.meta.heads import MeanCrossEntropy
 from famus_ray.meta.step import PlainStep, descend
 from famus_ray.methods.step_settings import StepSettings

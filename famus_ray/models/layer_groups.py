@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import nn
 
-__all__ = ["Grouping", "LayerGroup", "LayerGroups", "layer_groups"]
+from famus_ray.choices import Grouping
 
-Grouping = Literal["tensor", "layer", "block", "stage"]
+__all__ = ["LayerGroup", "LayerGroups", "layer_groups"]
 
 _MOST = 0.8  # of a network's tensors: what holds so many is a wrapper or a body, and no stage
 _WEIGHT_MODULES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding, nn.Bilinear)

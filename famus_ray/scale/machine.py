@@ -5,39 +5,23 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import first_line
+from famus_ray.findings import Finding
 from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.training.allocator import keep_freed_memory
 
-__all__ = ["Finding", "check_machine"]
+__all__ = ["check_machine"]
 
 _GIB = 2**30
 _LEAST_MEMORY, _LEAST_DISK = 2.0, 2.0  # GiB; below that even small runs end badly
 
 _RAYS_OWN_TRY = "`python -c 'import ray; ray.init(address=\"local\")'` shows what Ray says of it"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        level: ok; note, what may matter; or unfit, what runs will fail at.
-        what: what was found.
-        mend: what to do, empty where nothing need be done.
-    """
-
-    level: Literal["ok", "note", "unfit"]
-    what: str
-    mend: str = ""
 
 
 def check_machine(root: Path, *, ray: bool = True) -> Iterator[Finding]:

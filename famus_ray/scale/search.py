@@ -27,8 +27,8 @@ from famus_ray.scale.leaders import Leaders
 from famus_ray.scale.own_settings import OwnSettings
 from famus_ray.scale.population import Population, continue_from
 from famus_ray.scale.reports import OnTrial, Report, TrialNews, read_report, trial_id
-from famus_ray.scale.searcher import Searcher, why_pruned
 from famus_ray.scale.stopping import Failures
+from famus_ray.scale.suggester import Suggester, why_pruned
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.trial_config import trial_config
 
@@ -63,7 +63,7 @@ class Search:
         drawn: trials that were begun, without children and the leaders' further seeds.
         left_out: those of them that the searcher is not told of: they lie outside of the space.
         failures: how trials ended since the search was opened, and why it stopped early.
-        searcher: knows every drawn trial as far as the ledger does.
+        suggester: knows every drawn trial as far as the ledger does.
     """
 
     def __init__(self, space: Space, ledger: Path, on_trial: OnTrial = lambda news: None) -> None:
@@ -80,7 +80,7 @@ class Search:
         self._settings: dict[int, dict[str, Any]] = {}  # of all trials
         is_pbt = self._config.study.scheduler == "pbt"
         self._population = Population(self._config, space.entries) if is_pbt else None
-        self.searcher = Searcher(space, "random" if is_pbt else self._config.study.searcher)
+        self.suggester = Suggester(space, "random" if is_pbt else self._config.study.searcher)
         events = read_events(ledger)
         self._retried = {e["trial_id"]: i for i, e in enumerate(events) if e["event"] == "retried"}
         self._replay(events)
@@ -204,7 +204,7 @@ class Search:
                     stacklevel=2,
                 )
                 self.drawn += 1
-                self.searcher.skip()
+                self.suggester.skip()
         self._count, params = number, event["params"]
         self._own.began(number, params)
         if "replicates" in event:
@@ -215,14 +215,14 @@ class Search:
         elif (inside := self._own.in_space(number)) is None:
             self._add(None, params)
             self.drawn, self.left_out = self.drawn + 1, self.left_out + 1
-            self.searcher.skip()
+            self.suggester.skip()
         else:
             self._given.begun(inside)
             self._draw(inside, again=True)
             self._settings[number] = dict(params)
 
     def _draw(self, given: Mapping[str, Any] | None, *, again: bool = False) -> dict[str, Any]:
-        trial, settings = self.searcher.draw(self.drawn, given, again=again)
+        trial, settings = self.suggester.draw(self.drawn, given, again=again)
         self._add(trial, settings)
         self.drawn += 1
         return settings
@@ -258,9 +258,9 @@ class Search:
             ends = self._population.reported(number, report.epoch, latest)
             at.reason = f"among the poorest quarter at epoch {report.epoch}: {latest:.4g}"
             return ends
-        if at.trial is None or not self.searcher.prunes(at.trial, report):
+        if at.trial is None or not self.suggester.prunes(at.trial, report):
             return False
-        at.reason = why_pruned(self.searcher.trials, at.trial.number, report, self._config.study)
+        at.reason = why_pruned(self.suggester.trials, at.trial.number, report, self._config.study)
         return True
 
     def _end(self, number: int, state: str) -> None:
@@ -268,7 +268,7 @@ class Search:
         if self._population is not None:
             self._population.ended(number)
         if at.trial is not None:
-            self.searcher.tell(at.trial, state, at.last)
+            self.suggester.tell(at.trial, state, at.last)
         may_lead = not at.again and self._population is None and at.is_feasible
         if state == "completed" and at.last and math.isfinite(at.last.value) and may_lead:
             self._leaders.completed(number, at.last.value, self._settings[number])

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
 from famus_ray.errors import first_line
-from famus_ray.meta.gradient import Batch
 from famus_ray.meta.step import TrainStep
 from famus_ray.phases import observed
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from famus_ray.data.batches import Batch
+from famus_ray.batch import Batch
 from famus_ray.data.catalog import Dataset
 from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.step import MetaStep, TrainStep

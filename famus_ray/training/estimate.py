@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from famus_ray.config.schema import Config
 
 if TYPE_CHECKING:
-    from famus_ray.data.batches import Batch
+    from famus_ray.batch import Batch
     from famus_ray.data.catalog import Dataset
 
 __all__ = ["RunCost", "counted", "describe_cost", "describe_study_cost", "run_cost"]

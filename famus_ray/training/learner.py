@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import Config
-from famus_ray.data.batches import Batch
 from famus_ray.data.catalog import Dataset
 from famus_ray.distributed import (
     all_reduce_mean_,

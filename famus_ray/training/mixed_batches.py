@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import Config, DataConfig
 from famus_ray.data.augment import Views, normalise
-from famus_ray.data.batches import Batch, draw, look_up, on_disk, rounds
+from famus_ray.data.batches import draw, look_up, on_disk, rounds
 from famus_ray.data.catalog import Dataset, Split
 from famus_ray.data.image_files import FileViews, ahead
 from famus_ray.distributed import all_reduce_sum_, rank, world_size

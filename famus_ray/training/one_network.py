@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 from torch import nn
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import Config
 from famus_ray.data.balanced import epoch_data
-from famus_ray.data.batches import Batch, EpochBatches
+from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset
 from famus_ray.training.evaluation import judge, samples_frame
 from famus_ray.training.learner import Learner, new_learner

@@ -16,9 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import Config
 from famus_ray.data.balanced import epoch_data
-from famus_ray.data.batches import Batch, EpochBatches
+from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import Dataset
 from famus_ray.distributed import among, world_size
 from famus_ray.errors import Diverged

@@ -8,11 +8,11 @@ import psutil
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from famus_ray import distributed
+from famus_ray.batch import Batch
 from famus_ray.config import resolve
-from famus_ray.data.batches import Batch, EpochBatches
+from famus_ray.data.batches import EpochBatches
 from famus_ray.data.catalog import load_dataset
 from famus_ray.distributed import (
     all_reduce_sum_,
@@ -151,9 +151,9 @@ def sums(rank: int) -> list[torch.Tensor]:
 
 
 @pytest.fixture(scope="module", params=[2, 4], ids=["2 processes", "4 processes"])
-def ranks(request, tmp_path_factory) -> tuple[int, list[dict]]:
+def ranks(request, tmp_path_factory, run_processes) -> tuple[int, list[dict]]:
     folder: Path = tmp_path_factory.mktemp("ranks")
-    mp.spawn(worker, (request.param, str(folder)), nprocs=request.param)
+    run_processes(worker, request.param, str(folder), count=request.param)
     files = [folder / f"rank{rank}.pt" for rank in range(request.param)]
     return request.param, [torch.load(file, weights_only=True) for file in files]
 

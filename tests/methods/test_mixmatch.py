@@ -200,3 +200,45 @@ def test_two_views_of_an_example_differ_and_the_draw_repeats():
     assert torch.equal(first[0][0][0], again[0][0][0])
     views = seen[0][0]
     assert not torch.equal(views[:4], views[4:8])
+
+
+class OwnHead(torch.nn.Module):
+    """A weight an example that begins at zero and is kept in [0, 1]: all that a head may offer."""
+
+    vanishes = True
+    per_example = True
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.weights_B = torch.nn.Parameter(torch.zeros(count))
+
+    def forward(self, logits_BC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.dot(self.weights_B, MixedLoss()(logits_BC, targets))
+
+    def project(self) -> None:
+        with torch.no_grad():
+            self.weights_B.clamp_(0, 1)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("prior", [0.0, 0.7])
+def test_a_head_of_ones_own_keeps_what_it_offers_on_mixed_batches(prior):
+    """With the prior the loss no longer vanishes at theta: the virtual step goes somewhere."""
+    torch.manual_seed(0)
+    model, head = torch.nn.Linear(3, CLASSES), MixedHead(OwnHead(6), prior)
+    assert head.per_example
+    assert head.vanishes == (prior == 0)
+    given = torch.softmax(torch.randn(6, CLASSES), dim=1)
+    train = torch.randn(6, 3), mixed_targets(given[:3], given[3:], 2.0)
+    meta = torch.randn(4, 3), torch.tensor([0, 1, 2, 3])
+    found = [
+        meta_gradient(model, head, train, meta, lookahead_lr=0.5, engine=engine)
+        for engine in ("jvp", "double_backward")
+    ]
+    for name, grad in found[1].head_grads.items():
+        torch.testing.assert_close(found[0].head_grads[name], grad, rtol=1e-9, atol=1e-12)
+        assert grad.abs().sum() > 0
+    with torch.no_grad():
+        head.head.weights_B.fill_(3.0)
+    head.project()
+    assert head.head.weights_B.tolist() == [1.0] * 6

@@ -109,7 +109,7 @@ def test_no_trial_that_ended_is_left_running_in_the_searcher(search):
         first.reported(number, Report(1, 0.5))
         first.ended(number, state)
     first.suggest()
-    names = [trial.state.name for trial in search("study.scheduler=none").searcher.trials]
+    names = [trial.state.name for trial in search("study.scheduler=none").suggester.trials]
     assert names == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
 
 
@@ -135,7 +135,7 @@ def test_a_trial_whose_beginning_is_lost_costs_that_trial_and_no_number(search, 
         after = search("study.trials=4")
     assert after.left == 1
     assert after.suggest()[0] == 3
-    assert [t.params.get("meta.lr") for t in after.searcher.trials[:3]] == [
+    assert [t.params.get("meta.lr") for t in after.suggester.trials[:3]] == [
         ran[0]["meta.lr"], None, ran[2]["meta.lr"]
     ]  # fmt: skip
 
@@ -281,10 +281,10 @@ def test_a_value_that_is_not_finite_is_a_failed_judgement_and_never_the_best(
     assert table["value"].isna().equals(wrong)
     assert best_of(table).number in numbers[1::2]
     assert all(n.value is None for n in news if n.number in numbers[::2])
-    told = [t for t in opened.searcher.trials if t.state.name == "COMPLETE"]
+    told = [t for t in opened.suggester.trials if t.state.name == "COMPLETE"]
     assert all(abs(value) < 1 for t in told for value in t.values)
     again = search(*more)
-    assert [t.state for t in again.searcher.trials] == [t.state for t in opened.searcher.trials]
+    assert [t.state for t in again.suggester.trials] == [t.state for t in opened.suggester.trials]
     assert again.suggest() == opened.suggest()  # a leader that was judged, where there is one
 
 
@@ -343,7 +343,7 @@ def test_a_space_that_was_changed_is_searched_on(search, tmp_path, edit, searche
     if edit[1] == "":  # those without meta.k ran as all would now
         inside = [params for params in inside if "meta.k" not in params]
     assert after.left_out == 7 - len(inside)
-    told = [t.params for t in after.searcher.trials if t.params]
+    told = [t.params for t in after.suggester.trials if t.params]
     assert len(told) == len(inside)
     assert all(t.get("meta.hidden", 100) == 100 for t in told)  # what they ran with
     table = trials_table(tmp_path / "ledger.jsonl")

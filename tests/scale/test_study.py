@@ -140,38 +140,41 @@ def test_what_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, o
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_study_that_resume_finishes(tmp_path: Path, how, reachable):
-    command = [Path(sys.executable).with_name("famus-ray"), "tune", "quick", "--trials", "3"]
-    gone = str(tmp_path / "gone")
+def test_signals_leave_a_study_that_resume_finishes(tmp_path: Path, reachable):
+    """Ctrl-C, and SIGTERM to the command that goes on with it, each twice."""
+    study, gone = tmp_path / "cut", str(tmp_path / "gone")
     stale = {"RAY_ADDRESS": "127.0.0.1:1", "HOME": gone, "TMPDIR": gone}  # as batch jobs may have
-    process = subprocess.Popen(
-        [*command, "--name", "cut", f"run.root={tmp_path}"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **stale},
-    )
-    ledger = tmp_path / "cut" / "ledger.jsonl"
-    while process.poll() is None and not (ledger.is_file() and "reported" in ledger.read_text()):
-        time.sleep(0.05)
-    assert set(fr.load_trials(tmp_path / "cut")["state"]) <= {"running", "completed", "pruned"}
-    assert reachable(psutil.Process(process.pid)) == []  # by no other machine
-    process.send_signal(how)
-    time.sleep(0.1)
-    process.send_signal(how)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 1
-    assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {tmp_path}/cut\n")
-    assert "Traceback" not in errors
-    assert "***" not in errors  # nor a stack of Ray's
-    trials = fr.load_trials(tmp_path / "cut")
-    assert "interrupted" in set(trials["state"])
-    assert "running" not in set(trials["state"])
-    fr.resume(tmp_path / "cut")
-    after = fr.load_trials(tmp_path / "cut")
-    assert len(after) == 3
-    assert set(after["state"]) <= {"completed", "pruned"}
-    assert after["attempts"].max() == 2
+    program = Path(sys.executable).with_name("famus-ray")
+    begin = [program, "tune", "quick", "--trials", "3", "--name", "cut", f"run.root={tmp_path}"]
+    begin += ["run.threads=1", "model.widths=[4,4,8]", "study.scheduler=none"]
+    for how, command in ((signal.SIGINT, begin), (signal.SIGTERM, [program, "resume", study])):
+        before = reports_of(study)
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **stale}
+        )
+        while process.poll() is None and reports_of(study) == before:
+            time.sleep(0.02)
+        assert reachable(psutil.Process(process.pid)) == []  # by no other machine
+        process.send_signal(how)
+        time.sleep(0.1)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 1, errors
+        assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {study}\n")
+        assert "Traceback" not in errors
+        assert "***" not in errors  # nor a stack of Ray's
+        states = set(fr.load_trials(study)["state"])
+        assert "interrupted" in states
+        assert "running" not in states
+    fr.resume(study)
+    after = fr.load_trials(study)
+    assert after["state"].tolist() == ["completed"] * 3
+    assert after["attempts"].max() >= 2
+
+
+def reports_of(study: Path) -> int:
+    ledger = study / "ledger.jsonl"
+    return ledger.read_text().count('"reported"') if ledger.is_file() else 0
 
 
 def test_a_study_whose_driver_is_killed_loses_nothing_and_reruns_nothing(tmp_path: Path):

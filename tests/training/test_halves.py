@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 import famus_ray as fr
 from famus_ray.config import resolve
@@ -18,8 +17,9 @@ from famus_ray.training.loop import epochs
 
 SETTINGS = (
     "model.norm=group", "model.widths=[4,4,8]", "schedule.epochs=3", "pipeline.warmup=1",
-    "pipeline.rampup=2", "run.threads=1", "optimiser.lr=0.02", "method=famus",
-    "meta.source=pseudo_clean", "meta.lambda2=0.1", "run.diagnose_every=3", "run.batch_size=128",
+    "pipeline.rampup=2", "run.threads=1", "data.validation_fraction=0.6", "optimiser.lr=0.02",
+    "method=famus", "meta.source=pseudo_clean", "meta.lambda2=0.1", "run.diagnose_every=3",
+    "run.batch_size=128",
 )  # fmt: skip
 AT_ONCE = (*SETTINGS, "pipeline.networks=at_once")
 
@@ -52,9 +52,9 @@ def worker(rank: int, world: int, folder: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory, run_processes) -> Path:
     folder: Path = tmp_path_factory.mktemp("halves")
-    mp.spawn(worker, (2, str(folder)), nprocs=2)
+    run_processes(worker, 2, str(folder), count=2)
     torch.set_default_dtype(torch.float64)
     try:
         list(epochs(resolve("digits", AT_ONCE).config, RunFolder(folder / "alone")))

@@ -47,23 +47,24 @@ def uninterrupted(tmp_path_factory) -> Path:
     return fr.train("digits", *SMALL, f"run.root={root}", "run.name=whole").path
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
-    tmp_path: Path, uninterrupted: Path, how
+    tmp_path: Path, uninterrupted: Path
 ):
-    command = [str(COMMAND), "train", "digits", *SMALL, f"run.root={tmp_path}", "--name", "cut"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not reached(tmp_path / "cut", epoch=2):
-        time.sleep(0.01)
-    process.send_signal(how)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 1)
-    assert len(fr.load_curves(tmp_path / "cut")["epoch"].unique()) < 6, "ended before the signal"
-    if how == signal.SIGINT:
-        assert f"go on with: famus-ray resume {tmp_path / 'cut'}" in errors
-    again = [str(COMMAND), "resume", str(tmp_path / "cut")]
-    subprocess.run(again, check=True, capture_output=True)
-    assert_same_run(tmp_path / "cut", uninterrupted)
+    """Killed, then resumed and stopped by Ctrl-C, then resumed."""
+    cut = tmp_path / "cut"
+    begin = [str(COMMAND), "train", "digits", *SMALL, f"run.root={tmp_path}", "--name", "cut"]
+    resume = [str(COMMAND), "resume", str(cut)]
+    for how, command, epoch in ((signal.SIGKILL, begin, 2), (signal.SIGINT, resume, 4)):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not reached(cut, epoch):
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 1)
+        assert len(fr.load_curves(cut)["epoch"].unique()) < 6, "ended before the signal"
+    assert f"go on with: famus-ray resume {cut}" in errors
+    fr.resume(cut)
+    assert_same_run(cut, uninterrupted)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])  # Ctrl-C: above

@@ -147,7 +147,7 @@ def test_losses_that_are_not_finite_stop_the_run_with_the_last_good_checkpoint(t
     ("override", "message"),
     [
         ("pipeline.warmup=99", "pipeline.warmup = 99: leaves no epoch"),
-        ("method=ce", "pseudo_clean: is for famus, mwnet, l2rw, mlc, not for method ce"),
+        ("method=ce", "pseudo_clean: is for famus, l2rw, mlc, mwnet, not for method ce"),
         ("loss.reweight_from=1", "losses of its own"),
     ],
 )

@@ -16,7 +16,7 @@ from famus_ray.scale.reports import Report
 from famus_ray.scale.sampling import new_pruner, new_sampler
 from famus_ray.spaces.space import Space
 
-__all__ = ["Searcher", "why_pruned"]
+__all__ = ["Suggester", "why_pruned"]
 
 _UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
 _STATES = {
@@ -28,7 +28,7 @@ _STATES = {
 _DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 
-class Searcher:
+class Suggester:
     """An Optuna study whose draws follow from the study's seed and the trial's number alone.
 
     Args:
