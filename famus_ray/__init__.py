@@ -42,7 +42,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: torch, Ray and pandas stay away until they are needed."""
+    """Imports a name on first use, so that torch, Ray and pandas load only when needed."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

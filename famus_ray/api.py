@@ -1,4 +1,4 @@
-"""Training and tuning from Python: what the commands do, as two functions."""
+"""Training and tuning from Python: the commands as functions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class StudyResult:
     """A finished study.
 
     Attributes:
-        path: its folder; `load_trials(path)` gives the table.
-        best_settings: of the trial with the highest value, by dotted key.
-        best_value: that value, a share in [0, 1].
+        path: its folder; `load_trials(path)` returns its table.
+        best_settings: settings of the best trial, by dotted key.
+        best_value: value of the best trial, a share in [0, 1].
     """
 
     path: Path
@@ -46,22 +46,21 @@ def train(
     quiet: bool = False,
     **sections: Any,
 ) -> RunResult:
-    """One run, finished: its folder, its config and its accuracies.
+    """Trains one run; returns its folder, config and accuracies.
 
     `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`
 
     Args:
         preset: a preset's name or a YAML file.
-        overrides: `section.key=value`, as on a command line; they win over `sections`, and of
-            the same one twice the last counts.
-        resume: go on in the folder of the run that run.name names, from its last checkpoint.
-        quiet: show no progress; else it is on standard error.
-        sections: sections of the config as mappings, or their main field as a word.
+        overrides: `section.key=value`, as on a command line. They override `sections`; of
+            duplicates the last one wins.
+        resume: continue the run in the folder named by `run.name` from its last checkpoint.
+        quiet: show no progress; by default it is shown on standard error.
+        sections: sections of the config as mappings, or only their main field as a value.
 
     Raises:
-        UserError: every problem of the settings at once, data that are missing, a name that is
-            taken or in use, or a run to resume that is not there or was begun with other settings
-            or data.
+        UserError: problems of the settings (all in one message), missing data, a name that exists
+            or is in use, or a run to resume that does not exist or has other settings or data.
         Diverged: a loss that is not finite; the last good checkpoint is kept.
     """
     config = resolve(preset, overrides, sections).config
@@ -77,19 +76,21 @@ def train(
 def resume(
     folder: str | Path, *overrides: str, retry_failed: bool = False, quiet: bool = False
 ) -> RunResult | StudyResult:
-    """A run or study that was interrupted, finished; one that is finished already, as it is.
+    """Finishes an interrupted run or study and returns its results.
+
+    One that is finished already is not changed.
 
     Args:
         folder: its path, or its name under `runs/`.
-        overrides: settings that change no number, such as `study.concurrent=2`.
-        retry_failed: of a study, try the trials again that failed, whatever the cause.
-        quiet: show no progress; else it is on standard error.
+        overrides: settings that do not change results, such as `study.concurrent=2`.
+        retry_failed: run the failed trials of a study again, whatever the cause.
+        quiet: show no progress; by default it is shown on standard error.
 
     Raises:
-        UserError: neither is there, other settings, a checkpoint is gone, another process is
-            running it, or its space was changed so that it is another study.
-        StudyStopped: a study of which every further trial failed.
-        Diverged: a run's loss that is not finite; in a study that ends the trial alone.
+        UserError: no run or study in the folder, other settings, a missing checkpoint, another
+            process is running it, or a changed space whose trials cannot be compared.
+        StudyStopped: the study stopped early, or all further trials failed.
+        Diverged: a run's loss is not finite. In a study only the trial ends.
     """
     path = find_folder(folder)
     if not is_study(path):
@@ -107,17 +108,19 @@ def resume(
 
 
 def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResult:
-    """A finished study with so many trials more; its searcher knows those before.
+    """Adds trials to a study, runs them and returns its results.
+
+    The searcher knows the earlier trials.
 
     Args:
         study: its path, or its name under `runs/`.
-        trials: how many to add, at least 1.
-        quiet: show no progress; else it is on standard error.
+        trials: number of trials to add, at least 1.
+        quiet: show no progress; by default it is shown on standard error.
 
     Raises:
-        UserError: no study there, another process is running it, its space was changed so that it
-            is another study, or it is a grid.
-        StudyStopped: every further trial failed.
+        UserError: no study in the folder, another process is running it, a changed space whose
+            trials cannot be compared, or a grid, which has no further trials.
+        StudyStopped: the study stopped early, or all further trials failed.
     """
     from famus_ray.progress.study_view import progress_of
     from famus_ray.scale.study import extend_study
@@ -131,19 +134,22 @@ def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResul
 def tune(
     space: str | Path, *overrides: str, trials: int | None = None, quiet: bool = False
 ) -> StudyResult:
-    """A finished study: Optuna suggests, Ray Tune runs the trials on this machine, or on the
-    cluster at `scale.address`.
+    """Runs a study and returns its best trial.
+
+    Optuna suggests the trials, and Ray Tune runs them on this machine or on the cluster at
+    `scale.address`.
 
     Args:
         space: a search space's name, such as `famus`, or a YAML file.
-        overrides: `section.key=value`, over the space's preset and settings.
-        trials: how many; `study.trials` when left out.
-        quiet: show no progress; else it is on standard error.
+        overrides: `section.key=value`; they override the space's preset and settings.
+        trials: number of trials; `study.trials` by default.
+        quiet: show no progress; by default it is shown on standard error.
 
     Raises:
-        UserError: every problem of the space and the settings at once, data that are missing, a
-            trial that needs more than the cluster has, or no trial that came to a value.
-        StudyStopped: every trial failed, several in a row alike, or the machine is at fault.
+        UserError: problems of the space and the settings (all in one message), missing data, a
+            trial that needs more than the cluster has, or no trial with a value.
+        StudyStopped: every trial failed, several in a row failed for the same reason, or the
+            machine is at fault.
     """
     from famus_ray.progress.study_view import StudyProgress
     from famus_ray.scale.study import run_study

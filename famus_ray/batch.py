@@ -1,5 +1,6 @@
-"""A batch, as the data give it and the engine takes it."""
+"""The type of a batch, shared by data and engine."""
 
+# Shapes: B examples, C classes.
 from __future__ import annotations
 
 from torch import Tensor

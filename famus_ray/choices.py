@@ -1,4 +1,4 @@
-"""Words that settings and the engine share, each in its one home."""
+"""Literal types of choices that the settings and the engine share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job, small: tune, retrain, compare, report, on real images within minutes."""
+"""The demo: the whole workflow (tune, retrain, compare, report) on real images in minutes."""
 
 from __future__ import annotations
 
@@ -32,18 +32,21 @@ __all__ = ["DemoResult", "run_demo"]
 TRIALS, EPOCHS, SEEDS = 10, 30, (1, 2, 3)
 METHODS = ("ce", "mwnet", "famus")
 
-# The searched settings that every method has, so that the comparison is of methods, not rates.
+# Searched settings that other methods have, too: they get the tuned values, for a fair comparison.
 _SHARED = {"ce": ("optimiser.lr",), "mwnet": ("optimiser.lr", "meta.lr")}
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where everything is, and what came out; accuracies are shares in [0, 1].
+    """The results of the demo; accuracies are shares in [0, 1].
 
     Attributes:
-        study: folder of the study; its `report.html` shows all.
-        model: folder of the run that Ray Train made.
-        table: one row a method, `reading.retrained.comparison`.
+        study: folder of the study.
+        model: folder of the run trained with Ray Train.
+        report: the study's `report.html`.
+        best: the best trial.
+        table: one row per method, from `reading.retrained.comparison`.
+        seconds: duration of the demo.
     """
 
     study: Path
@@ -57,7 +60,13 @@ class DemoResult:
 def run_demo(
     root: str = "runs", noise_rate: float = 0.4, say: Callable[[str], None] = print
 ) -> DemoResult:
-    """Tune FaMUS on noisy digits, retrain the best trial beside its rivals, write the report."""
+    """Tunes FaMUS on noisy digits, compares its best trial with other methods, writes a report.
+
+    Args:
+        root: folder of the study.
+        noise_rate: share in [0, 1] of the labels that are redrawn.
+        say: called with messages on the progress.
+    """
     began = time.monotonic()
     space = load_space("famus", _overrides(root, noise_rate))
     with claimed_new(space.base.config, f"study-{space.name}") as path:

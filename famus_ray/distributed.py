@@ -1,9 +1,10 @@
-"""Sums over the processes of a data-parallel run; without a process group, the identity.
+"""Sums over the processes of a data-parallel run; the identity without a process group.
 
-Everything the meta step exchanges is first order: gradients, and the sum of the
-example weights. So plain all-reduces are enough, flattened into few messages.
+The meta step exchanges only first-order values: gradients and the sum of the example weights. So
+plain all-reduces are enough, of tensors flattened into few messages.
 """
 
+# Shapes: B values of each process, W processes (world size).
 from __future__ import annotations
 
 import os
@@ -33,7 +34,7 @@ __all__ = [
     "world_size",
 ]
 
-BUCKET_BYTES = 25 * 2**20  # the size at which DDP, too, found messages to be efficient
+BUCKET_BYTES = 25 * 2**20  # size of a message, the default of DDP
 
 
 _is_alone = False
@@ -42,26 +43,33 @@ _bytes = 0
 
 
 def meet_on_this_machine(file: Path, rank: int, world_size: int) -> None:
-    """Make processes of this machine one group: they meet in a new file, and talk through gloo on
-    the loopback interface, where no other machine can reach them."""
+    """Joins a process group of this machine's processes, by gloo on the loopback interface.
+
+    Other machines cannot reach it.
+
+    Args:
+        file: a new file through which the processes find each other.
+        rank: of this process, from 0.
+        world_size: number of processes.
+    """
     loopback = (name for _, name in socket.if_nameindex() if name.startswith("lo"))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", next(loopback, ""))
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world_size)
 
 
 def world_size() -> int:
-    """Number of processes that train together, 1 without a process group."""
+    """The number of processes that train together; 1 without a process group."""
     return dist.get_world_size(_group) if _together() else 1
 
 
 def rank() -> int:
-    """This process's place among them, from 0."""
+    """The rank of this process, from 0."""
     return dist.get_rank(_group) if _together() else 0
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, this process counts as the only one: sums over processes are its own values."""
+    """Inside, the world size is 1: sums over processes are this process's own values."""
     global _is_alone
     before, _is_alone = _is_alone, True
     try:
@@ -72,7 +80,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def among(group: dist.ProcessGroup | None) -> Iterator[None]:
-    """Inside, the processes of `group`, of which this is one, count as all; None: all of them."""
+    """Inside, sums run over the processes of `group`, which includes this one; None for all."""
     global _group
     before, _group = _group, group
     try:
@@ -82,7 +90,7 @@ def among(group: dist.ProcessGroup | None) -> Iterator[None]:
 
 
 def bytes_exchanged() -> int:
-    """Bytes that this process has put into sums over processes since it began."""
+    """The bytes that this process has put into sums over processes since its start."""
     return _bytes
 
 
@@ -91,9 +99,9 @@ def _together() -> bool:
 
 
 def all_reduce_sum_(tensors: Sequence[Tensor]) -> None:
-    """Replace each tensor, in place, by its sum over all processes.
+    """Replaces each tensor, in place, by its sum over all processes.
 
-    Tensors of one dtype travel together in flat messages of about 25 MiB.
+    Tensors of one dtype are sent together in flat messages of about 25 MiB.
     """
     if world_size() == 1:
         return
@@ -102,14 +110,14 @@ def all_reduce_sum_(tensors: Sequence[Tensor]) -> None:
 
 
 def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:
-    """Replace each tensor, in place, by its mean over all processes."""
+    """Replaces each tensor, in place, by its mean over all processes."""
     all_reduce_sum_(tensors)
     for tensor in tensors if world_size() > 1 else ():
         tensor /= world_size()
 
 
 def backward_summed(loss: Tensor, parameters: Sequence[Tensor]) -> None:
-    """`loss.backward()`, with every `.grad` summed over all processes while it goes on."""
+    """`loss.backward()` with every `.grad` summed over all processes, overlapping the backward."""
     if world_size() == 1:
         loss.backward()
         return
@@ -131,13 +139,18 @@ def gradients_summed(
     *,
     summed: bool = True,
 ) -> tuple[list[Tensor], tuple[Tensor | None, ...]]:
-    """`torch.autograd.grad`, summed over all processes while it goes on; the graph is kept.
-
-    First of the answer are the gradients, zeros where the output does not depend on the input.
-    Second are those of `unused`, not summed, None where it does not depend on them.
+    """`torch.autograd.grad`, summed over all processes during the backward; keeps the graph.
 
     Args:
-        summed: False leaves them this process's own; sums within the graph go on as ever.
+        output: differentiated.
+        inputs: tensors to differentiate by.
+        grad_output: factor of the output's gradient, in its shape; None for a scalar output.
+        unused: further tensors to differentiate by.
+        summed: False returns this process's own gradients; sums inside the graph still run.
+
+    Returns:
+        The gradients of `inputs`, zeros where the output does not depend on one; and those of
+        `unused`, not summed, None where the output does not depend on one.
     """
     sums = _Departures(inputs[::-1]) if summed and world_size() > 1 else None
     with ExitStack() as hooks:
@@ -155,13 +168,13 @@ def gradients_summed(
 
 
 class _Departures:
-    """Gradients on their way to being summed.
+    """Sends gradients to be summed while the backward is running.
 
-    A message leaves as soon as the last of its gradients is known, while the backward goes on;
-    messages leave in the same order everywhere.
+    A message is sent as soon as all of its gradients are known. Messages have the same order on
+    all processes.
 
     Args:
-        inputs: what the gradients belong to, about in the order in which they become known.
+        inputs: tensors of the gradients, roughly in the order in which these become known.
     """
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
@@ -172,7 +185,7 @@ class _Departures:
         self._messages: list[_Message] = []
 
     def known(self, x: Tensor, grad: Tensor | None) -> None:
-        """The gradient of `x` is there, whole."""
+        """Records the complete gradient of `x`."""
         assert grad is not None
         self._known[x] = grad
         self._waiting[self._place[x]] -= 1
@@ -180,7 +193,7 @@ class _Departures:
             self._send()
 
     def arrive(self, grads: Mapping[Tensor, Tensor]) -> None:
-        """Wait for all, and put the sums into `grads`, some of which may not have been known."""
+        """Waits for all sums and copies them into `grads`; sends gradients not recorded so far."""
         self._known = dict(grads)
         while len(self._messages) < len(self._buckets):
             self._send()
@@ -193,7 +206,7 @@ class _Departures:
 
 
 class _Message:
-    """Some tensors on their way to being summed, flat."""
+    """An asynchronous all-reduce of some tensors, flattened into one."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.flat = torch.cat([t.reshape(-1) for t in tensors]) if tensors else None
@@ -202,7 +215,7 @@ class _Message:
             self.work = dist.all_reduce(self.flat, group=_group, async_op=True)
 
     def arrive(self, tensors: Sequence[Tensor]) -> None:
-        """Wait, and put the sums into `tensors`."""
+        """Waits for the sums and copies them into `tensors`."""
         if self.flat is None:
             return
         self.work.wait()
@@ -214,8 +227,8 @@ class _Message:
 def global_sum(x: Tensor) -> Tensor:
     """The sum of `x` over all processes, differentiable.
 
-    Its backward sums the incoming gradients over all processes, so that a loss that
-    is itself a sum of the processes' parts gets its exact gradient.
+    Its backward sums the incoming gradients over all processes: a loss that is the sum of the
+    processes' shares gets its exact gradient.
     """
     if world_size() == 1:
         return x
@@ -224,7 +237,7 @@ def global_sum(x: Tensor) -> Tensor:
 
 
 def global_values(x: Tensor) -> Tensor:
-    """The values (N * B,) of all processes, each of which holds B of them; no gradient."""
+    """The values (W * B,) of all processes, each of which holds `x` (B,); without gradient."""
     if world_size() == 1:
         return x
     gathered = x.new_empty(world_size() * len(x))

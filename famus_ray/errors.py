@@ -1,4 +1,4 @@
-"""What can go wrong without being a bug: a user's mistake, or a training that diverges."""
+"""Errors that are not bugs, such as a user's mistake or divergence, and helpers for messages."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ __all__ = [
 
 
 class UserError(ValueError):
-    """Something that the user can mend; the message names file, key, value and the mend.
+    """A mistake that the user can fix; the message names file, key, value and the fix.
 
-    One clear message without a traceback, exit code 2.
+    Commands print the message without a traceback; exit code 2.
     """
 
 
 class DataNotHere(UserError):
-    """The data set's folder is not on this machine, or was not given."""
+    """The data set's folder is missing on this machine, or was not given."""
 
 
 class StudyStopped(RuntimeError):
-    """A study ended early, or nothing in it succeeded; the message says why, and how to go on;
-    exit code 1."""
+    """A study stopped early, or no trial succeeded; exit code 1.
+
+    The message says why, and how to continue.
+    """
 
 
 class Diverged(RuntimeError):
@@ -38,24 +40,27 @@ class Diverged(RuntimeError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of its message, or its kind where it has none."""
+    """The first line of an error's message, or its type if there is no message."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The known names that `word` probably stands for, the closest first; maybe none.
+    """The known names closest to `word`, the closest first; may be empty.
 
     Args:
-        cutoff: the least likeness, in [0, 1].
+        word: a name with a possible typing error.
+        known: valid names.
+        most: largest number of names to return.
+        cutoff: least similarity, in [0, 1].
     """
     return difflib.get_close_matches(word, sorted(known), most, cutoff)
 
 
 def suggestion(names: Sequence[str]) -> str:
-    """The end of a message: `, did you mean 'a' or 'b'?`, empty without names."""
+    """The end of a message: `, did you mean 'a' or 'b'?`; empty without names."""
     return f", did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message that suggests the known name closest to `word`, if any is close."""
+    """The end of a message that suggests the known name closest to `word`; empty if none is."""
     return suggestion(near(word, known))

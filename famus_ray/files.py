@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, then renamed."""
+"""Atomic writing of files: under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["NotWritten", "replaced", "write_json", "write_text"]
 
 
 class NotWritten(OSError):
-    """A file that could not be written: a full disk, a quota, a limit, a missing permission.
+    """A file could not be written: a full disk, a quota, a limit or a missing permission.
 
-    `errno` says which, `filename` is the file; the old file is still there.
+    `errno` is the cause, `filename` the file; an old file of that name is unchanged.
     """
 
     def __str__(self) -> str:
@@ -24,12 +24,12 @@ class NotWritten(OSError):
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; on leaving it takes the place of `path`, at once.
+    """A temporary path to write to, which replaces `path` atomically at the end.
 
-    After an exception `path` is what it was.
+    After an exception `path` is unchanged.
 
     Raises:
-        NotWritten: the disk is full, or whatever else the system says.
+        NotWritten: a full disk or another error of the system.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -46,11 +46,11 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole."""
+    """Writes a text file atomically."""
     with replaced(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON whole."""
+    """Writes indented JSON atomically."""
     write_text(path, json.dumps(content, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What a check has seen, of a machine or of data."""
+"""Findings of a check of a machine or of data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["Finding"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One finding of a check.
 
     Attributes:
-        level: ok; note, what may matter; missing or damaged, of data; or unfit, what runs on this
-            machine will fail at.
+        level: ok; note: it may matter; missing or damaged: of data; unfit: runs on this machine
+            will fail.
         what: the observation.
-        mend: what to do, empty where nothing need be done.
+        mend: advice; empty if nothing needs to be done.
     """
 
     level: Literal["ok", "note", "missing", "damaged", "unfit"]

@@ -1,4 +1,4 @@
-"""How much memory is left to this process."""
+"""The free memory of this process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ __all__ = ["free_memory", "in_gib"]
 
 
 def free_memory(device: torch.device | None = None) -> float:
-    """Bytes that this process can still take: of the machine, or of its container where that has
-    less; of the GPU where `device` is one."""
+    """The bytes that this process can still allocate.
+
+    They are those of the machine or, if fewer, of its container; of the GPU if `device` is one.
+    """
     import psutil
 
     if device is not None and device.type == "cuda":
@@ -21,12 +23,12 @@ def free_memory(device: torch.device | None = None) -> float:
 
 
 def in_gib(count: float) -> str:
-    """Bytes in GiB, for people."""
+    """A number of bytes as text in GiB."""
     return f"{count / 2**30:,.1f} GiB"
 
 
 def _left_to_container() -> float:
-    """Bytes left of the limit of this process's control group, infinite without one."""
+    """The free bytes under the limit of this process's control group; infinite without a limit."""
     for limit, used in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),

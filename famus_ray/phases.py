@@ -1,7 +1,7 @@
-"""The phases of an iteration, by name: what the paper's Figure 1b splits the time into.
+"""The named phases of an iteration, as in the paper's Figure 1b.
 
-A phase is a range in a trace of `torch.profiler`. A benchmark may put an observer in its
-place; nothing else about the step changes.
+A phase is a range in a trace of `torch.profiler`. A benchmark may replace it by an observer;
+nothing else in the step changes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _observer: Observer = _in_trace
 
 
 def phase(name: str) -> AbstractContextManager[Any]:
-    """A context for what belongs to the phase `name`, one of `PHASES`; they do not nest."""
+    """A context for the phase `name`, one of `PHASES`; phases do not nest."""
     return _observer(name)
 
 
 @contextmanager
 def observed(observer: Observer) -> Iterator[None]:
-    """Phases inside are entered through `observer(name)`, for measurements."""
+    """Inside, `observer(name)` is the context of each phase, for measurements."""
     global _observer
     before, _observer = _observer, observer
     try:

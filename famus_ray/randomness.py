@@ -1,8 +1,8 @@
 """Randomness as a function of seed, purpose and epoch.
 
-Nothing draws from a stream that runs through the whole training. So an epoch that is run
-again, after a crash or in a resumed run, sees the same numbers without any saved state. What
-is computed from them is the same to the last bit on one machine; other processors round otherwise.
+No generator runs through the whole training. So an epoch that is repeated after a crash or in a
+resumed run draws the same random numbers without a saved state. Results are equal to the last bit
+on one machine; other processors may round differently.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["epoch_generator", "epoch_seed"]
 
 
 def epoch_seed(seed: int, purpose: str, epoch: int) -> int:
-    """A seed in [0, 2^63) that belongs to this purpose and epoch alone."""
+    """A seed in [0, 2^63) for this purpose and epoch only."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

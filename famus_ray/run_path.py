@@ -1,6 +1,6 @@
-"""Names of runs and studies: where a new one goes, and that it is the only one there.
+"""The folders of runs and studies: their names, and the lock of the process that trains there.
 
-Needs no torch, so that a command can say within a second what it does and where.
+It does not import torch, so a command can print its first message within a second.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from famus_ray.records.claim import LOCK, claimed, holder, is_claimed
 
 __all__ = ["claimed_new", "claimed_run", "new_path", "new_run_path"]
 
-_LEFT_OVER = {"ray", "ray.log", LOCK}  # all that is left of a run that ended before it began
-_ODD = r"[^\w.+=,@ -]"  # what no part of a name has; `\w` is a letter of any script, a digit, or _
-_LONGEST = 200  # bytes of a part; file systems take 255
+_LEFT_OVER = {"ray", "ray.log", LOCK}  # files of a run that ended before its first step
+_ODD = r"[^\w.+=,@ -]"  # not allowed in a name; `\w` is a letter of any script, a digit, or _
+_LONGEST = 200  # bytes of a part of a name; file systems allow 255
 
 
 @contextmanager
 def claimed_run(config: Config, *, resume: bool = False) -> Iterator[Path]:
-    """The folder of a run, this process's own while inside.
+    """The folder of a run; inside, this process is the only one that trains there.
 
     Raises:
-        UserError: a name that no folder can have, one that is there or in use already, a run to
-            resume that is not there, or a folder that cannot be made.
+        UserError: an invalid name, a folder that exists or is in use, a missing run to resume, or
+            a folder that cannot be created.
     """
     if not resume:
         with claimed_new(config, _stem(config)) as path:
@@ -45,17 +45,18 @@ def claimed_run(config: Config, *, resume: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def claimed_new(config: Config, stem: str) -> Iterator[Path]:
-    """The folder for a new run or study, this process's own while inside: run.name, or `stem`,
-    numbered from the second.
+    """The folder for a new run or study; inside, this process is the only one that trains there.
+
+    Its name is `run.name`, or `stem`, with a number from the second one on.
 
     Raises:
-        UserError: a named one that is there or in use already, or one that cannot be made.
+        UserError: a named folder that exists or is in use, or a folder that cannot be created.
     """
     with ExitStack() as stack:
         if config.run.name is not None:
             path = new_path(config, stem)
             stack.enter_context(claimed(path))
-            new_path(config, stem, mine=True)  # it may have come to an end since the first look
+            new_path(config, stem, mine=True)  # another process may have finished a run since
             yield path
             return
         for path in _numbered(config, stem):
@@ -68,10 +69,10 @@ def claimed_new(config: Config, stem: str) -> Iterator[Path]:
 
 
 def new_run_path(config: Config, *, resume: bool = False) -> Path:
-    """The folder that a run would have, not made yet.
+    """The folder for a run; it is not created here.
 
     Raises:
-        UserError: a named run that is there already, unless it is to be resumed.
+        UserError: a named run that exists already, unless `resume`.
     """
     if not resume:
         return new_path(config, _stem(config))
@@ -83,14 +84,17 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
 
 
 def new_path(config: Config, stem: str, *, mine: bool = False) -> Path:
-    """The folder that a run or study would have, not made yet: run.name, or `stem`, numbered from
-    the second.
+    """The folder for a new run or study; it is not created here.
+
+    Its name is `run.name`, or `stem`, with a number from the second one on.
 
     Args:
-        mine: this process has claimed it.
+        config: the settings.
+        stem: name without `run.name`.
+        mine: whether this process has claimed the folder.
 
     Raises:
-        UserError: a named one that is there already, or a name or root that no folder can have.
+        UserError: a named folder that exists already, or an invalid name or root.
     """
     if config.run.name is None:
         return next(path for path in _numbered(config, stem) if not path.exists())
@@ -107,7 +111,7 @@ def new_path(config: Config, stem: str, *, mine: bool = False) -> Path:
 
 def _stem(config: Config) -> str:
     names = (name.rpartition(":")[0] or name for name in (config.data.name, config.method.name))
-    return "-".join(name.rpartition(".")[2] for name in names)  # of an import path its module
+    return "-".join(name.rpartition(".")[2] for name in names)  # of import paths only the module
 
 
 def _numbered(config: Config, stem: str) -> Iterator[Path]:
@@ -154,10 +158,10 @@ def _is_fit(part: str) -> bool:
 
 
 def _runs_root(config: Config) -> Path:
-    """The folder that holds the runs, made or not.
+    """The folder of the runs; it may not exist yet.
 
     Raises:
-        UserError: it, or a folder above it, is a file, or no folder can have this name.
+        UserError: the folder or one of its parents is a file, or its name is invalid.
     """
     text = config.run.root
     shown = ascii(text if len(text) <= 80 else f"{text[:80]}...")

@@ -1,7 +1,7 @@
-"""Signals that ask a command to end: the first one interrupts it, those soon after are let pass.
+"""Signals that ask a command to end: the first one interrupts it, further ones soon after do not.
 
-Ctrl-C (SIGINT), SIGTERM (`timeout`, Slurm, Kubernetes) and SIGHUP (a terminal that is closed) are
-all KeyboardInterrupt here. One that the caller had ignored, as `nohup` does, stays ignored.
+Ctrl-C (SIGINT), SIGTERM (`timeout`, Slurm, Kubernetes) and SIGHUP (a closed terminal) all raise
+KeyboardInterrupt. A signal that was ignored before, as with `nohup`, stays ignored.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 __all__ = ["ask_to_end", "heed_again", "heeding", "was_asked_to_end"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE = 3.0  # seconds in which a further signal is the same wish, such as Ctrl-C pressed twice
+_PATIENCE = 3.0  # seconds in which further signals are ignored, such as Ctrl-C pressed twice
 
-_before: dict[signal.Signals, Any] = {}  # the handlers to put back; empty outside `heeding`
-_asked: float | None = None  # when the first signal came
+_before: dict[signal.Signals, Any] = {}  # the handlers to restore; empty outside `heeding`
+_asked: float | None = None  # time of the first signal
 _on_force: Callable[[], None] | None = None
 
 
 @contextmanager
 def heeding(on_force: Callable[[], None] | None = None) -> Iterator[None]:
-    """The first signal raises KeyboardInterrupt in the main thread, while inside.
+    """Inside, the first signal raises KeyboardInterrupt in the main thread.
 
-    A further one, some seconds later, calls `on_force` and ends the process at once. After a signal
-    came they stay ignored on leaving: the process is about to end, and should do so calmly.
+    Another signal some seconds later calls `on_force` and ends the process at once. If a signal
+    came, signals are ignored after the context, so that the process can end without interruption.
     """
     global _asked, _on_force
     if threading.current_thread() is not threading.main_thread():
@@ -53,20 +53,20 @@ def heeding(on_force: Callable[[], None] | None = None) -> Iterator[None]:
 
 
 def heed_again() -> None:
-    """Take the signals back from a library that took them (Ray's start takes SIGTERM)."""
+    """Installs the handlers again after a library, such as Ray at its start, replaced them."""
     if threading.current_thread() is threading.main_thread():
         for number in _before:
             signal.signal(number, _on_signal)
 
 
 def ask_to_end() -> None:
-    """A signal came to a library that had taken it."""
+    """Records a signal that was received by another library's handler."""
     global _asked
     _asked = _asked or time.monotonic()
 
 
 def was_asked_to_end() -> bool:
-    """Whether a signal came: what fails then, fails because of it."""
+    """Whether a signal came; later errors are then a consequence of it."""
     return _asked is not None
 
 

@@ -1,4 +1,4 @@
-"""What data-parallel processes send each other in one step, against plain data parallel."""
+"""Communication of data-parallel processes in one step, relative to plain data parallel."""
 
 from __future__ import annotations
 
@@ -29,11 +29,16 @@ EXCHANGES = (
 
 @dataclass(frozen=True)
 class ExchangeRow:
-    """One variant: bytes that each process puts into sums over processes in a step.
+    """The communication of one variant.
 
     Attributes:
-        times_plain: over those of the first variant, plain data parallel.
-        parameter_bytes: of the network, what plain data parallel must send.
+        network: its name.
+        batch: size of the global batch.
+        workers: number of processes.
+        variant: its name.
+        bytes: that each process puts into sums over processes in a step.
+        times_plain: `bytes` relative to the first variant, plain data parallel.
+        parameter_bytes: size of the network's parameters, which plain data parallel must send.
     """
 
     network: str
@@ -46,14 +51,16 @@ class ExchangeRow:
 
 
 def bench_exchange(setup: Setup, variants: Sequence[Variant], workers: int) -> list[ExchangeRow]:
-    """Counted, not timed, in real processes that meet through gloo; a row a variant.
+    """The communication of each variant, counted in real processes connected by gloo.
 
     Args:
-        setup: its batch is that of all processes together.
+        setup: its batch is the global batch.
+        variants: the first one is the reference.
+        workers: number of processes.
     """
     own = replace(setup, batch=max(setup.batch // workers, 1), device="cpu")
     with tempfile.TemporaryDirectory() as folder:
-        # The first process counts for all: each sends the same.
+        # All processes send the same number of bytes; the first one's is reported.
         spawn(_count, (workers, folder, own, tuple(variants)), nprocs=workers)
         counted, size = torch.load(Path(folder) / "counted.pt", weights_only=True)
     return [

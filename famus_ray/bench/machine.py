@@ -1,4 +1,4 @@
-"""What the machine can do at best, measured."""
+"""The measured peak performance of the machine."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ _REPEATS = 8
 
 @dataclass(frozen=True)
 class Machine:
-    """Floating-point operations and bytes moved a second, at best."""
+    """Peak floating-point operations and peak bytes moved, per second."""
 
     flops: float
     bytes: float
 
 
 def device_name(device: str) -> str:
-    """The card, or the number of CPU threads in use."""
+    """The name of the GPU, or the number of CPU threads in use."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     return f"CPU, {torch.get_num_threads()} threads"
 
 
 def measured_machine(setup: Setup) -> Machine:
-    """The faster of a large matrix product and a large convolution; a copy of 256 MiB."""
+    """The machine's peaks, measured.
+
+    The faster of a large matrix product and a large convolution gives the operations, a copy of
+    256 MiB the bytes.
+    """
     dtype = getattr(torch, setup.precision)
     n, c, size = (8192, 256, 64) if setup.device == "cuda" else (2048, 128, 32)
     a, b = (torch.randn(n, n, device=setup.device, dtype=dtype) for _ in range(2))

@@ -1,6 +1,6 @@
-"""Peak memory of a step, each variant in a process of its own.
+"""Peak memory of a step, measured for each variant in a process of its own.
 
-A process never gives back what another variant took.
+A process does not return memory to the system, so a second variant would be measured wrongly.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from famus_ray.errors import UserError, first_line
 
 __all__ = ["peak_bytes"]
 
-_ROUNDS = 2  # the optimiser's state is there from the second step on
+_ROUNDS = 2  # the first step allocates the optimiser's state
 
 
 def peak_bytes(setup: Setup, variant: Variant) -> int:
-    """Bytes at the peak of a few steps, above the process before the network was built.
+    """The peak memory of a few steps in bytes, minus that of the process before the network.
 
     Raises:
-        UserError: the step failed, for want of memory perhaps.
+        UserError: the step failed, perhaps out of memory.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_report_peak, args=(sender, setup, variant), daemon=True)
     process.start()
-    sender.close()  # so that the end of the process ends the waiting
+    sender.close()  # so that the end of the process ends `recv`
     try:
         found = receiver.recv()
     except EOFError:
@@ -47,16 +47,16 @@ def peak_bytes(setup: Setup, variant: Variant) -> int:
 
 
 def _report_peak(sender: Connection, setup: Setup, variant: Variant) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     warnings.simplefilter("ignore")
     try:
         sender.send(_peak(setup, variant))
-    except Exception as error:  # noqa: BLE001 - told to the process that waits
+    except Exception as error:  # noqa: BLE001 - reported to the parent process
         sender.send(first_line(error))
 
 
 def _peak(setup: Setup, variant: Variant) -> int:
-    torch.randn(64, 64).mm(torch.randn(64, 64))  # the libraries' own buffers are not the step's
+    torch.randn(64, 64).mm(torch.randn(64, 64))  # allocates the libraries' buffers beforehand
     on_gpu = setup.device == "cuda"
     idle = 0 if on_gpu else _resident_bytes("VmRSS")
     (runner,) = build_runners(setup, [variant])
@@ -66,8 +66,10 @@ def _peak(setup: Setup, variant: Variant) -> int:
 
 
 def _resident_bytes(field: str) -> int:
-    """VmRSS, what is resident now, or VmHWM, its peak. (getrusage's maximum is no use: a
-    process inherits it from the one that started it.)"""
+    """Resident memory of this process in bytes: VmRSS for the current one, VmHWM for the peak.
+
+    getrusage's maximum cannot be used: a process inherits it from its parent.
+    """
     status = Path("/proc/self/status").read_text()
     line = next(row for row in status.splitlines() if row.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024

@@ -1,8 +1,8 @@
-"""How far each variant is from what the machine could do: counted work, floor, measured, gap.
+"""A roofline model of each variant: counted work, least time (floor), measured time and their gap.
 
-Every operator moves its operands and results through memory once, at least, and multiplies
-at the machine's peak, at best; what takes longer of the two is its floor. The floor of a step is
-the sum over its operators, as they are run one by one.
+Every operator moves its operands and results through memory at least once, and computes at most
+at the machine's peak; the longer of these two times is its floor. The floor of a step is the sum
+over its operators, as they run one after the other.
 """
 
 from __future__ import annotations
@@ -22,14 +22,22 @@ __all__ = ["RoofRow", "roofline"]
 
 @dataclass(frozen=True)
 class RoofRow:
-    """One variant against its floor.
+    """The roofline of one variant.
 
     Attributes:
-        gflop: counted floating-point operations of a step, in convolutions, matrix products and
-            attention, tangents included; `flop_times_plain` is over the first variant's.
-        gbyte: bytes that its operators read and write when each is run on its own.
-        floor_ms: the least that the operators could take; `gap` is measured over floor.
-        phases_gflop: the same operations by phase.
+        network, batch, pixels, variant: what was measured.
+        gflop: floating-point operations of a step, in 1e9, counted in convolutions, matrix
+            products and attention, with tangents.
+        flop_times_plain: `gflop` relative to the first variant.
+        gbyte: bytes in 1e9 that its operators read and write, each run on its own.
+        floor_ms: least time of the operators.
+        ms: measured median time of a step.
+        gap: `ms` / `floor_ms`.
+        times_plain: `ms` relative to the first variant.
+        phases_gflop: `gflop` by phase.
+        peak_gflops: the machine's peak in 1e9 operations per second.
+        peak_gbytes: the machine's peak in 1e9 bytes per second.
+        device: the GPU, or the number of CPU threads.
     """
 
     network: str
@@ -52,7 +60,13 @@ class RoofRow:
 def roofline(
     setup: Setup, variants: Sequence[Variant], rounds: int, say: Say = lambda message: None
 ) -> list[RoofRow]:
-    """A row a variant, in their order; the first is what the others are held against.
+    """One row per variant, in their order.
+
+    Args:
+        setup: what is the same for all variants.
+        variants: the first one is the reference.
+        rounds: measured rounds.
+        say: called with messages on the progress.
 
     Raises:
         UserError: an unknown network or setting.
@@ -92,8 +106,8 @@ def roofline(
 
 
 def _counted(setup: Setup, variant: Variant, say: Say) -> Work:
-    """The second round's work from a fresh seed, whatever the rounds and the other variants."""
+    """The work of the second round of a new runner, independent of other variants."""
     say(f"{setup}: counting {variant.name}")
     (runner,) = build_runners(setup, [variant])
-    runner.round()  # after which the optimisers have their state
+    runner.round()  # allocates the optimisers' state
     return counted_work(runner)

@@ -1,5 +1,6 @@
-"""Steps on random images, timed from outside and, phase by phase, from inside."""
+"""Training steps on random images, with the time of the whole step and of each phase."""
 
+# Shapes: B images.
 from __future__ import annotations
 
 import time
@@ -22,11 +23,12 @@ _CLASSES = 10
 
 
 class Runner:
-    """One variant, ready to step; network and optimiser are shared with the others.
+    """One variant, ready to train; all variants share network and optimiser.
 
     Attributes:
-        interval: steps that make one round, so that an update of the meta model at every k-th
-            step is paid for by k steps.
+        interval: steps of a round: with an update of the meta model in every k-th step, a round
+            of k steps has one.
+        train, meta: batches of random images (B, 3, pixels, pixels) and labels (B,).
     """
 
     def __init__(
@@ -43,12 +45,12 @@ class Runner:
         self.meta = self._images(setup, config.meta.batch_size or setup.batch)
 
     def round(self) -> None:
-        """Take `interval` steps."""
+        """Takes `interval` steps."""
         for _ in range(self.interval):
             self.step(self.model, self.optimiser, self.train, self.meta)
 
     def timed_round(self) -> tuple[float, dict[str, float]]:
-        """Seconds a step, whole and by phase."""
+        """Takes a round; returns seconds per step, of the whole step and by phase."""
         clock = _PhaseClock(self.device)
         self._wait()
         began = time.perf_counter()
@@ -71,7 +73,7 @@ class Runner:
 
 
 def build_runners(setup: Setup, variants: Sequence[Variant]) -> list[Runner]:
-    """A runner for each variant, all on one network: big ones would not fit many times.
+    """A runner for each variant; all share one network, as several large ones would not fit.
 
     Raises:
         UserError: an unknown network or setting, or images that the network does not take.
@@ -90,7 +92,7 @@ def build_runners(setup: Setup, variants: Sequence[Variant]) -> list[Runner]:
 @torch.no_grad()
 def _try(model: nn.Module, setup: Setup) -> None:
     try:
-        count = min(setup.batch, 2)  # batch norm cannot take a single value
+        count = min(setup.batch, 2)  # batch normalisation needs more than one value per channel
         model(torch.zeros(count, 3, setup.pixels, setup.pixels, device=setup.device))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
@@ -100,7 +102,7 @@ def _try(model: nn.Module, setup: Setup) -> None:
 
 
 class _PhaseClock:
-    """An observer of phases; on a GPU its marks are events, which wait for nothing."""
+    """An observer of phases that records their times; on a GPU with events, which do not wait."""
 
     def __init__(self, device: torch.device) -> None:
         self._on_gpu = device.type == "cuda"
@@ -115,7 +117,7 @@ class _PhaseClock:
             self._marks.append((name, began, self._mark()))
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each phase, summed over its turns; call it after the device is done."""
+        """The total seconds of each phase; call it when the device is idle."""
         found: dict[str, float] = {}
         for name, began, ended in self._marks:
             took = began.elapsed_time(ended) / 1000 if self._on_gpu else ended - began

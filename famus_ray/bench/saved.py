@@ -1,4 +1,4 @@
-"""Measured rows in a file, so that a long measurement that is interrupted can go on."""
+"""Measured rows in a file, so that an interrupted measurement can be continued."""
 
 from __future__ import annotations
 
@@ -24,11 +24,18 @@ def bench_and_save(
     say: Say,
     memory: bool = True,
 ) -> Iterator[list[BenchRow]]:
-    """The rows of each setup; what `path` holds of it already is not measured again.
+    """Yields the rows of each setup; setups already in the file `path` are not measured again.
+
+    Args:
+        setups, variants: what to measure.
+        rounds: measured rounds.
+        path: a JSON file for the rows; None to save nothing.
+        say: called with messages on the progress.
+        memory: whether to measure peak memory as well.
 
     Raises:
-        UserError: an unknown network or setting, or a file that holds something else, such as
-            other variants or rounds of one of the setups.
+        UserError: an unknown network or setting, or a file with other content, such as other
+            variants or rounds of one of the setups.
     """
     kept = _read_rows(path) if path else []
     for setup in setups:
@@ -49,10 +56,10 @@ def bench_and_save(
 
 
 def _read_rows(path: Path) -> list[BenchRow]:
-    """The rows in a file, none if there is no file.
+    """The rows in a file; empty if there is no file.
 
     Raises:
-        UserError: the file is something else.
+        UserError: the file has other content.
     """
     if not path.is_file():
         return []
@@ -66,7 +73,7 @@ def _read_rows(path: Path) -> list[BenchRow]:
 def _rows_of(
     rows: Sequence[BenchRow], setup: Setup, variants: Sequence[Variant], rounds: int
 ) -> list[BenchRow]:
-    """The rows of one comparison on this machine, in the variants' order; none if one lacks."""
+    """The rows of one setup on this machine, in the variants' order; empty if one is missing."""
     found = {row.variant: row for row in rows if _is_of(row, setup) and row.rounds == rounds}
     complete = all(variant.name in found for variant in variants)
     return [found[variant.name] for variant in variants] if complete else []

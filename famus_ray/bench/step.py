@@ -1,7 +1,7 @@
-"""What one training step costs: every variant against plain SGD, in one run.
+"""The cost of one training step: every variant relative to plain SGD, measured in one run.
 
-Times are measured alternately, so that a machine whose speed drifts drifts for all, and
-medians are compared.
+The variants take turns, so that a drift of the machine's speed affects all of them; medians are
+compared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WARM_UP = 2
 
 @dataclass(frozen=True)
 class Timing:
-    """Median milliseconds of a step and of each of its phases; `other` is what is in none."""
+    """Median milliseconds of a step and of each phase; `other` is the time outside of phases."""
 
     ms: float
     phases_ms: dict[str, float]
@@ -33,13 +33,18 @@ class Timing:
 
 @dataclass(frozen=True)
 class BenchRow:
-    """One measured variant.
+    """The cost of one variant.
 
     Attributes:
-        ms: median milliseconds a step; `phases_ms` is where they went.
-        times_plain: time over that of the first variant, plain SGD.
-        memory_mib: peak above the idle process, None where it was not measured;
-            `memory_times_plain` is over the first variant's.
+        network, batch, pixels, variant: what was measured.
+        ms: median milliseconds per step.
+        images_per_second: `batch` / time.
+        times_plain: `ms` relative to the first variant, plain SGD.
+        memory_mib: peak memory above the idle process; None if it was not measured.
+        memory_times_plain: `memory_mib` relative to the first variant.
+        phases_ms: median milliseconds by phase.
+        rounds: measured rounds.
+        device: the GPU, or the number of CPU threads.
     """
 
     network: str
@@ -63,7 +68,14 @@ def bench_setup(
     say: Say = lambda message: None,
     memory: bool = True,
 ) -> list[BenchRow]:
-    """A row a variant, in their order; the first is what the others are held against.
+    """One row per variant, in their order.
+
+    Args:
+        setup: what is the same for all variants.
+        variants: the first one is the reference.
+        rounds: measured rounds.
+        say: called with messages on the progress.
+        memory: whether to measure peak memory as well.
 
     Raises:
         UserError: an unknown network or setting, or too little memory.
@@ -77,7 +89,10 @@ def bench_cases(
     say: Say = lambda message: None,
     memory: bool = True,
 ) -> list[BenchRow]:
-    """The same for several setups measured in one run, such as two precisions."""
+    """The rows of several setups measured in one run, such as two precisions.
+
+    The reference is the first variant of the first setup.
+    """
     keep_freed_memory()
     runners = [runner for setup, variants in cases for runner in build_runners(setup, variants)]
     pairs = [(setup, variant) for setup, variants in cases for variant in variants]
@@ -95,7 +110,7 @@ def bench_cases(
 
 
 def time_alternately(runners: Sequence[Runner], rounds: int, say: Say) -> list[Timing]:
-    """The timing of each runner, from `rounds` rounds in which each has its turn."""
+    """The timing of each runner, from `rounds` rounds in which all take turns."""
     seconds: list[list[float]] = [[] for _ in runners]
     phases: list[list[dict[str, float]]] = [[] for _ in runners]
     for i in range(_WARM_UP + rounds):

@@ -1,4 +1,4 @@
-"""What can be measured: a method with settings, on a network with a batch and an image size."""
+"""Variants to measure, a method with settings; and setups: network, batch and image size."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ BuildStep = Callable[[Config, nn.Module, int, torch.Generator], TrainStep]
 
 @dataclass(frozen=True)
 class Variant:
-    """A method and overrides of the config, written as `famus meta.scope=tail`.
+    """A method with settings, written as `famus meta.scope=tail`.
 
     Attributes:
-        build: makes its step; one from elsewhere, such as a reference, has a name of its own.
+        name: the method and overrides of the config; any name if `build` is not the default.
+        build: builds its step; another function may build that of a reference implementation.
     """
 
     name: str
     build: BuildStep = build_step
 
     def config(self, setup: Setup) -> Config:
-        """The settings of one run, checked.
+        """The config of a run of this variant.
 
         Raises:
-            UserError: a setting that does not exist, or a value that it cannot take.
+            UserError: an unknown setting or a wrong value.
         """
         method, *overrides = self.name.split()
         settings = [f"model.name={setup.network}", f"run.batch_size={setup.batch}"]
@@ -46,7 +47,7 @@ class Variant:
 
 PLAIN = Variant("ce")
 
-_SECTIONS = ("meta", "method")  # of the config, those that make a step
+_SECTIONS = ("meta", "method")  # sections of the config that determine a step
 
 VARIANTS = (
     PLAIN,
@@ -68,11 +69,13 @@ VARIANTS = (
 
 
 def variants_of(methods: Sequence[str], names: Sequence[str]) -> tuple[Variant, ...]:
-    """Plain SGD first, then the usual variants of `methods` and those named; all without either.
+    """Plain SGD, then the usual variants of `methods`, then the variants `names`.
+
+    Without methods and names it returns all usual variants.
 
     Raises:
-        UserError: a method without a usual variant, or a name that the bench cannot step as it
-            says: a setting that it does not use, or two networks.
+        UserError: a method without a usual variant, or a variant that the bench cannot measure,
+            with a setting that the bench does not use or with two networks.
     """
     known = sorted({variant.name.split()[0] for variant in VARIANTS})
     for method in methods:
@@ -107,11 +110,15 @@ def _variant(name: str) -> Variant:
 
 @dataclass(frozen=True)
 class Setup:
-    """What is the same for all variants of one comparison.
+    """The conditions that all variants of a comparison share.
 
     Attributes:
+        network: its name.
+        batch: batch size.
         pixels: images are 3 x pixels x pixels.
-        precision: bfloat16 is autocast; parameters stay float32.
+        device: cpu or cuda.
+        precision: bfloat16 means autocast; parameters stay in float32.
+        channels_last: memory format of network and images.
     """
 
     network: str
@@ -123,7 +130,7 @@ class Setup:
 
     @property
     def way(self) -> str:
-        """What is unusual about it, for the name of a row; empty for plain float32."""
+        """The differences from plain float32, for the name of a row; empty without any."""
         precision = f", {self.precision}" if self.precision != "float32" else ""
         return precision + (", channels_last" if self.channels_last else "")
 
@@ -131,7 +138,7 @@ class Setup:
         return f"{self.network}, batch {self.batch}, {self.pixels} pixels"
 
 
-# Image size and batch of each network's recipe, and batches that a CPU steps through in seconds.
+# Each network's image size and batch sizes as in its recipe, and smaller batches for CPUs.
 _RECIPES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
     "preact_resnet8": (32, (64,), (32, 64)),
     "preact_resnet18": (32, (64,), (32, 64)),
@@ -149,9 +156,9 @@ def default_setups(
     pixels: int | None = None,
     device: Literal["cpu", "cuda"] | None = None,
 ) -> list[Setup]:
-    """One setup a network and batch size; what is left out is as in the network's recipe.
+    """One setup per network and batch size; the defaults are those of the network's recipe.
 
-    Without a GPU the batches are smaller, so that no step takes more than a few seconds.
+    On a CPU the default batches are smaller, so that a step takes at most a few seconds.
     """
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     setups = []

@@ -1,4 +1,4 @@
-"""The work that a step is: floating-point operations and bytes of every operator that runs."""
+"""The work of a step: floating-point operations and bytes of every operator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Work", "counted_work"]
 
 @dataclass
 class Work:
-    """Operators run, as (floating-point operations, bytes moved), by phase."""
+    """The operators of a round, as (floating-point operations, bytes moved), by phase."""
 
     operators: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
@@ -41,7 +41,7 @@ class Work:
 
 
 def counted_work(runner: Runner) -> Work:
-    """What one round of a runner computes and moves."""
+    """The work of one round of a runner."""
     work = Work()
     counter = _Counter(work)
     with counter, observed(counter.in_phase):
@@ -50,7 +50,7 @@ def counted_work(runner: Runner) -> Work:
 
 
 class _Counter(TorchDispatchMode):
-    """Sees every operator that reaches a kernel: forward, backward and tangent alike."""
+    """Counts every operator that reaches a kernel, in forwards, backwards and tangents."""
 
     def __init__(self, work: Work) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -79,14 +79,14 @@ class _Counter(TorchDispatchMode):
 
 
 def _moves_nothing(func: Any) -> bool:
-    """Views, allocations and questions about shapes."""
+    """Whether an operator moves no data: views, allocations and checks of shapes."""
     name = func.overloadpacket.__name__
     idle = ("empty", "_efficientzero", "is_same", "_has_same")
     return bool(func.is_view) or name.startswith(idle)
 
 
 def _bytes(values: Any) -> int:
-    """Bytes of the tensors in `values`; what an expanded one repeats counts once."""
+    """The bytes of the tensors in `values`; repeated values of expanded tensors count once."""
     tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
     return sum(_distinct(t) * t.element_size() for t in tensors if not t._is_zerotensor())
 

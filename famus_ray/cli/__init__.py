@@ -1,4 +1,4 @@
-"""The command line: thin, one function a command; what is heavy is imported where it is used."""
+"""The command line, one function per command; heavy packages are imported where they are used."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:
-    """Entry point: exit code 0 when the work is done, 2 for a user's mistake, 1 for a failure or
-    an interruption."""
+    """The entry point of the command line.
+
+    Exit codes: 0 for success, 2 for a user's mistake, 1 for a failure or an interruption.
+    """
     from famus_ray.cli.output import interruptible
 
     try:
@@ -69,8 +71,10 @@ def main() -> None:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Inside, our own warnings are one line each, as errors are: where in the source they come
-    from says nothing to a person. Those of libraries stay as they are."""
+    """Inside, this package's warnings are printed in one line each, without the source location.
+
+    Warnings of libraries are printed as usual.
+    """
     with warnings.catch_warnings():
         as_ever = warnings.showwarning
 

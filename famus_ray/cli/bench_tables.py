@@ -1,4 +1,4 @@
-"""What the measurements print."""
+"""Output of the `bench` commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLEARLY_BELOW = 0.9  # caches make gaps a little smaller than 1
 
 
 def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
-    """Time and memory of every variant, and where the time goes."""
+    """Prints time and memory of every variant, and its time by phase."""
     if as_json:
         print(json.dumps({"rows": [vars(row) for row in rows]}))
         return
@@ -45,7 +45,7 @@ def show_bench(rows: Sequence[BenchRow], as_json: bool) -> None:
 
 
 def show_roofline(rows: Sequence[RoofRow], as_json: bool) -> None:
-    """Counted work, floor, measured time and the gap; a doubt where that is too small."""
+    """Prints counted work, floor, measured time and gap; warns of a gap that is too small."""
     least = min(row.gap for row in rows)
     if least < _CLEARLY_BELOW:
         say(
@@ -71,7 +71,7 @@ def show_roofline(rows: Sequence[RoofRow], as_json: bool) -> None:
 
 
 def show_exchange(rows: Sequence[ExchangeRow], as_json: bool) -> None:
-    """What each process sends in a step."""
+    """Prints the communication of each process in a step."""
     if as_json:
         print(json.dumps({"rows": [vars(row) for row in rows]}))
         return

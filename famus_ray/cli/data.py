@@ -1,4 +1,4 @@
-"""Commands about data sets: which there are, made-up ones, and whether those on disk fit."""
+"""The commands `data`: list known data sets, write synthetic ones, check those on disk."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What `--dry-run` shows: the settings, and what they would cost here.
+"""The output of `--dry-run`: the settings and their estimated cost on this machine.
 
-Settings that training would refuse are refused, after they were shown; only the data may be
-elsewhere, as people look at a run's settings where they write them.
+Settings that training would refuse raise the same error, after they were shown. Only the data may
+be missing: users often check settings on another machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from famus_ray.cli.output import print_table
 from famus_ray.config.resolve import Resolved
-from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import DataNotHere
 from famus_ray.records.run_folder import config_text
 from famus_ray.spaces.space import Space
@@ -22,18 +21,20 @@ __all__ = ["show_config", "show_space"]
 
 
 def show_config(resolved: Resolved, as_json: bool) -> None:
-    """Every setting, where each value came from, and what the run would cost here.
+    """Prints all settings with their sources, and the cost of the run on this machine.
 
     Raises:
-        UserError: as training would, after the settings.
+        UserError: as training would, after printing the settings.
     """
     config = resolved.config
     if not as_json:
         print(config_text(config, resolved.sources), end="", flush=True)
     cost, why = None, ""
     try:
-        if config.scale.workers > 1 and config.scale.address is None:
-            _check_fits_here(config.scale)
+        if config.scale.workers > 1:
+            from famus_ray.scale.capacity import check_fits_here
+
+            check_fits_here(config.scale)
         cost = run_cost(config)
     except DataNotHere as error:
         why = str(error)
@@ -46,10 +47,10 @@ def show_config(resolved: Resolved, as_json: bool) -> None:
 
 
 def show_space(space: Space, as_json: bool) -> None:
-    """The settings that are searched, how much would run, and what it would cost here.
+    """Prints the searched settings, the planned trials, and their cost on this machine.
 
     Raises:
-        UserError: as the study would, after the space.
+        UserError: as the study would, after printing the space.
     """
     config, study = space.base.config, space.base.config.study
     runs = space.planned_runs() * study.seeds
@@ -58,12 +59,13 @@ def show_space(space: Space, as_json: bool) -> None:
         print("; ".join(_planned(space)), flush=True)
     cost, why = None, ""
     try:
-        if config.scale.address is None:
-            _check_fits_here(config.scale)
-        from famus_ray.scale.trial_check import check_trials
-        from famus_ray.training.loop import check
+        from famus_ray.scale.capacity import check_fits_here
 
-        data = check(config)
+        check_fits_here(config.scale)
+        from famus_ray.scale.trial_check import check_trials
+        from famus_ray.training.loop import checked_data
+
+        data = checked_data(config)
         check_trials(space, data)
         cost = run_cost(config, data)
     except DataNotHere as error:
@@ -88,7 +90,7 @@ def show_space(space: Space, as_json: bool) -> None:
 
 
 def _planned(space: Space) -> Iterator[str]:
-    """How much would run, and of how many configurations."""
+    """Phrases on the number of trials and epochs, and the size of the space."""
     config, study = space.base.config, space.base.config.study
     budget = config.schedule.epochs
     seeds = f" x {study.seeds} seeds" if study.seeds > 1 else ""
@@ -114,17 +116,10 @@ def _planned(space: Space) -> Iterator[str]:
 
 
 def _points(space: Space) -> int:
-    """How many trials take the settings that the space names; a grid has all its own."""
+    """The number of trials with the settings of the space's points; 0 for a grid."""
     is_grid = space.base.config.study.searcher == "grid"
     return 0 if is_grid else min(len(space.points), space.planned_trials())
 
 
 def _unknown(why: str) -> str:
     return f"cost: unknown without the data ({why})"
-
-
-def _check_fits_here(scale: ScaleConfig) -> None:
-    from famus_ray.scale.capacity import check_fits
-    from famus_ray.scale.cluster import local_resources
-
-    check_fits(scale, [local_resources()])

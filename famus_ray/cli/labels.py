@@ -1,4 +1,4 @@
-"""The command that ranks labels by how probably they are wrong."""
+"""The command `labels`, which ranks labels by the probability that they are wrong."""
 
 from __future__ import annotations
 

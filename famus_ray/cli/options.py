@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="A run or study: its name under runs/,
 
 
 def check_target(to: Path, *endings: str) -> None:
-    """Raise the UserError of a file that could not be written, before any work is done."""
+    """Raises UserError if the file `to` cannot be written; to be called before any work."""
     if to.suffix not in endings:
         *others, last = endings
         raise UserError(f"{to}: must end in {', '.join(others)} or {last}")
@@ -37,7 +37,7 @@ def check_target(to: Path, *endings: str) -> None:
 
 
 def check_writable(folder: Path, file: Path) -> None:
-    """Raise the UserError of a folder that takes no new file, such as a read-only one."""
+    """Raises UserError if no file can be created in the folder, for example a read-only one."""
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{file}: the folder {folder} cannot be written to; choose another")
 

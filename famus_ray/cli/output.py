@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, JSON for programs."""
+"""Output of the commands: tables for users, JSON for programs."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ __all__ = [
 
 
 def say(message: str) -> None:
-    """Tell a person, on standard error, where JSON on standard output stays clean."""
+    """Prints a message on standard error; standard output is kept for JSON."""
     print(message, file=sys.stderr, flush=True)
 
 
 def print_finding(level: str, what: str, mend: str) -> None:
-    """What was looked at, and under it what to do."""
+    """Prints a finding, and below it the advice."""
     print(f"  {level:<8}{what}" + (f"\n{'':10}{mend}" if mend else ""), flush=True)
 
 
 @contextmanager
 def interruptible(what_next: str | Path = "") -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into one line that says how to go on, and exit code 1.
+    """Inside, Ctrl-C, SIGTERM and SIGHUP end the command with a message and exit code 1.
 
-    A second signal soon after the first changes nothing; one some seconds later ends all at once.
+    The message says how to continue. A second signal within seconds is ignored; a later one ends
+    the process at once.
 
     Args:
-        what_next: how, or the folder of the run or study that can be resumed.
+        what_next: advice, or the folder of the run or study that can be resumed.
     """
 
     def told() -> None:
@@ -64,7 +65,7 @@ def interruptible(what_next: str | Path = "") -> Iterator[None]:
         with heeding(told):
             yield
     except BaseException as error:
-        # What fails once a signal came fails because of it: Ray's processes got it as well.
+        # An error after a signal is a consequence of it: Ray's processes received it as well.
         is_told = isinstance(error, _Interrupted)
         if is_told or not (was_asked_to_end() or isinstance(error, KeyboardInterrupt)):
             raise
@@ -73,7 +74,7 @@ def interruptible(what_next: str | Path = "") -> Iterator[None]:
 
 
 class _Interrupted(SystemExit):
-    """The end of a command that was interrupted and has said so; exit code 1."""
+    """Ends an interrupted command after its message; exit code 1."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -88,12 +89,12 @@ def _how_to_go_on(what_next: str | Path) -> str:
 
 
 def quoted(path: str | Path) -> str:
-    """The path as a shell takes it, for commands that a person may copy."""
+    """The path in a shell's quotes, for commands that the user may copy."""
     return shlex.quote(str(path))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:
-    """What a run came to, where it is, and what to do next."""
+    """Prints the results of a run, its folder and the next commands."""
     s = result.summary
     if result.was_finished:
         say(f"nothing was left to do: all {s.epochs} epochs are there")
@@ -112,7 +113,7 @@ def show_run(result: RunResult, as_json: bool) -> None:
 
 
 def _wrong_labels(run: Path) -> str:
-    """One line on the share of the training labels that noise has changed; empty where none."""
+    """A message on the share of training labels that noise has changed; empty without any."""
     from famus_ray.records.folders import load_manifest
 
     data = load_manifest(run)["data"]
@@ -122,7 +123,7 @@ def _wrong_labels(run: Path) -> str:
 
 
 def show_study(path: Path, as_json: bool) -> None:
-    """The best trials, and what to do next."""
+    """Prints the best trials of a study and the next commands; exits with 1 without a best."""
     from famus_ray.reading.folders import load_trials
     from famus_ray.reading.pareto import cost_columns, pareto_front
     from famus_ray.reading.trials import best_trial, state_counts, why_failed, why_no_best
@@ -152,7 +153,7 @@ def show_study(path: Path, as_json: bool) -> None:
 
 
 def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
-    """The trials on screen, as JSON, or in a CSV or Parquet file."""
+    """Prints the trials as a table or JSON, or writes them to a CSV or Parquet file."""
     if to is not None:
         write_frame(trials, to)
         print(json.dumps({"trials": str(to)}) if as_json else to)
@@ -192,7 +193,7 @@ def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
 
 
 def show_demo(result: DemoResult, as_json: bool) -> None:
-    """The comparison, the paths, and the next commands."""
+    """Prints the demo's comparison, its paths and the next commands."""
     records = result.table.to_dict("records")
     paths = {"study": result.study, "model": result.model, "report": result.report}
     if as_json:
@@ -221,13 +222,13 @@ def show_demo(result: DemoResult, as_json: bool) -> None:
 
 
 def print_frame(frame: pd.DataFrame) -> None:
-    """A table on screen."""
+    """Prints a data frame as a table."""
     rows = frame.astype(object).to_numpy().tolist()
     print_table([str(c) for c in frame], [[_short(value) for value in row] for row in rows])
 
 
 def write_frame(frame: pd.DataFrame, to: Path) -> None:
-    """Write a CSV or Parquet file, whole."""
+    """Writes a CSV or Parquet file, completely or not at all."""
     from famus_ray.files import replaced
 
     with replaced(to) as temporary:
@@ -240,7 +241,7 @@ def write_frame(frame: pd.DataFrame, to: Path) -> None:
 
 
 def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output, as wide as the terminal; never cut in a file or a pipe."""
+    """Prints a table, as wide as the terminal; without truncation in a file or a pipe."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, no_wrap=True)
@@ -248,7 +249,7 @@ def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*row)
     console = Console()
     if not console.is_terminal:
-        console = Console(width=10_000)  # never cut what goes into a file or a pipe
+        console = Console(width=10_000)  # wide enough to truncate nothing
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Commands about presets."""
+"""The commands `presets`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that read what runs and studies left."""
+"""The command `report`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that lists what is there."""
+"""The command `runs`, which lists runs and studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands about search spaces."""
+"""The commands `spaces`, about search spaces."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def extend(
 
 @contextmanager
 def _shown_at_last(path: Path, as_json: bool) -> Iterator[None]:
-    """What the study came to is shown, also where it stopped early: then with exit code 1."""
+    """Shows a study's results at the end, also after an early stop; then exits with 1."""
     from famus_ray.cli.output import say, show_study
     from famus_ray.errors import StudyStopped
 

@@ -19,15 +19,15 @@ __all__ = ["thumbnails"]
 
 
 def thumbnails(run: Path, ids: Sequence[int]) -> dict[int, bytes]:
-    """PNG files of training examples of a run by id, read from its data set once more.
+    """The contents of PNG files of a run's training examples, by id, read from its data set.
 
     Raises:
-        UserError: the data set is not where the run found it, or another one is there.
+        UserError: the data set is missing, or has changed since the run.
     """
     from PIL import Image
 
     config = resolve(run / "config.yaml").config
-    on_disk = config.data.model_copy(update={"storage": "disk"})  # read no more than is shown
+    on_disk = config.data.model_copy(update={"storage": "disk"})  # reads only the shown images
     data = load_dataset(on_disk, config.noise, config.run.seed)
     if data.fingerprint != load_manifest(run)["data"]["fingerprint"]:
         raise UserError(f"{config.data.root}: not the data that {run} was trained on")

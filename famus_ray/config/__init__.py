@@ -1,4 +1,4 @@
-"""Settings: the schema of a run, and how presets and overrides become one config."""
+"""Settings: the schema of a run, and the resolution of presets and overrides into one config."""
 
 from famus_ray.config.presets import preset_names, preset_path
 from famus_ray.config.resolve import Resolved, resolve

@@ -1,4 +1,4 @@
-"""The address of a Ray cluster, as it is written in a setting."""
+"""The address of a Ray cluster in a setting."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ __all__ = ["address_problem", "host_and_port"]
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """The two parts of HOST:PORT, of [HOST]:PORT where the host is an IPv6 address; None where
-    it is written otherwise, or the port is not in 1 to 65535."""
+    """Host and port of HOST:PORT, or of [HOST]:PORT for an IPv6 address.
+
+    None if the address has another form, or the port is not in 1 to 65535.
+    """
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]@]+)):(\d{1,5})", address, re.ASCII)
     if match is None or not 0 < int(match[3]) < 2**16:
         return None
@@ -19,7 +21,7 @@ def host_and_port(address: str) -> tuple[str, int] | None:
 
 
 def address_problem(address: str) -> str | None:
-    """Why no cluster can be joined there, with what to write instead; None where one may be."""
+    """Why no cluster can be joined at an address, with advice; None if the address is valid."""
     if address == "auto" or host_and_port(address):
         return None
     found = f"scale.address = {shown(address)}"

@@ -1,4 +1,4 @@
-"""Settings that are each in range, and together make no sense."""
+"""Settings that are each in range but contradict each other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ Contradiction = tuple[str, str]
 
 
 def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
-    """Each as the key that it is about, and a message that says what to do.
+    """The contradictions of a config, as pairs of a key and a message with advice.
 
     Args:
-        sources: where each value came from, by key.
+        config: the settings.
+        sources: the source of each value, by dotted key.
     """
     yield from _of_noise(config, sources)
     yield from _of_data(config)
@@ -30,7 +31,7 @@ def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contr
 
 
 def _of_noise(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
-    """A preset's rate may stay where its noise is switched off; one that was asked for may not."""
+    """Contradictions of noise; a preset's rate may stay if its noise is switched off."""
     kind, rate = config.noise.kind, config.noise.rate
     asked_for = sources.get("noise.rate") == "command line"
     is_without = kind == "none" and (asked_for or sources.get("noise.kind") == "default")
@@ -122,7 +123,7 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
 
 
 def _of_options(method: MethodConfig) -> str:
-    """What is wrong with the settings of its own that a method is given, if anything."""
+    """The problems of a method's own settings, `method.options`; empty without any."""
     declared = method.declaration.options
     if declared is None:
         return f"method {method.name} has no settings of its own" if method.options else ""

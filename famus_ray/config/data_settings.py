@@ -1,4 +1,4 @@
-"""Settings of what is learned from, and by which network."""
+"""Settings of data, noise and network."""
 
 from __future__ import annotations
 

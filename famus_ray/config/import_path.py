@@ -1,4 +1,4 @@
-"""Settings that name a part of the package, or by its import path one of the user's own."""
+"""Settings that name a part of the package, or the user's own part by its import path."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
 def is_import_path(name: str) -> bool:
-    """Whether it is one, such as `mine.birds:read`."""
+    """Whether a name is an import path, such as `mine.birds:read`."""
     return re.match(_IMPORT_PATH, name) is not None
 
 
 def imported(path: str) -> Any:
-    """What an import path names, in the working directory too.
+    """The object at an import path; modules in the working directory are found, too.
 
     Raises:
         ValueError: it cannot be imported; the message begins with a verb.
     """
     module, _, name = path.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last, so that nothing here hides a package
+        sys.path.append(here)  # last, so that no file here hides a package
     try:
         return getattr(import_module(module), name)
     except Exception as error:
@@ -39,7 +39,11 @@ def imported(path: str) -> Any:
 
 
 def own(setting: str, path: str) -> Callable[..., Any]:
-    """The function of the user's own that a setting names.
+    """The user's function that a setting names.
+
+    Args:
+        setting: dotted key, for messages.
+        path: import path.
 
     Raises:
         UserError: it cannot be imported, or is no function.
@@ -54,10 +58,11 @@ def own(setting: str, path: str) -> Callable[..., Any]:
 
 
 def one_of(names: Sequence[str], example: str) -> AfterValidator:
-    """Accepts these names, and import paths.
+    """A validator that accepts these names and import paths.
 
     Args:
-        example: an import path for the message.
+        names: that are accepted.
+        example: an import path, for the message.
     """
 
     def check(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The JSON Schema of a preset, so that editors complete keys and show what they mean."""
+"""The JSON Schema of a preset, with which editors complete keys and show their meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["json_schema"]
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a preset's YAML; `method: famus` short forms included."""
+    """The JSON Schema (2020-12) of a preset's YAML, including short forms as `method: famus`."""
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "famus_ray settings"

@@ -1,4 +1,4 @@
-"""Settings of how it is learned."""
+"""Settings of losses, methods, optimisation and division."""
 
 from __future__ import annotations
 

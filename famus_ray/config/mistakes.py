@@ -1,4 +1,4 @@
-"""What is said of settings that are wrong: in the words of people who write them."""
+"""Messages about wrong settings, in the terms of the users who write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from famus_ray.errors import did_you_mean, near, suggestion
 
 __all__ = ["cut", "describe", "joined", "key_hint", "report", "shown", "what_is_wrong"]
 
-_MESSAGES = {  # of pydantic's kinds of errors, in the words of people who write settings
+_MESSAGES = {  # by pydantic's type of error
     "greater_than": "must be > {gt}",
     "greater_than_equal": "must be >= {ge}",
     "less_than": "must be < {lt}",
@@ -44,10 +44,11 @@ _LONGEST = 100  # characters of a value that a message repeats
 
 
 def describe(details: Any, values: Mapping[str, Any]) -> tuple[str, str]:
-    """The key that an error of pydantic's is about, and what is said of it.
+    """The dotted key and the message of one of pydantic's errors.
 
     Args:
-        values: as they were given, by dotted key.
+        details: an entry of `ValidationError.errors()`.
+        values: as given by the user, by dotted key.
     """
     section, name, *place = details["loc"]
     key = f"{section}.{name}"
@@ -64,13 +65,13 @@ def describe(details: Any, values: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def what_is_wrong(details: Any) -> str:
-    """What an error of pydantic's says of the value."""
+    """The message of one of pydantic's errors, without the key and the value."""
     message = _MESSAGES.get(details["type"], details["msg"].removeprefix("Value error, "))
     return str(message.format(**details.get("ctx", {})))
 
 
 def shown(value: Any) -> str:
-    """A value as YAML has it: null, true, and texts in quotes; a long one cut."""
+    """A value in YAML's notation (null, true, strings in quotes), shortened if it is long."""
     if isinstance(value, str):
         return json.dumps(cut(value), ensure_ascii=False)
     if isinstance(value, int) and value.bit_length() > 100:
@@ -79,10 +80,10 @@ def shown(value: Any) -> str:
 
 
 def cut(value: Any) -> str:
-    """As a text of one line that can be printed, and not longer than people read."""
+    """A value as one line of printable characters, shortened if it is long."""
     try:
         text = value if isinstance(value, str) else reprlib.repr(value)
-    except ValueError:  # Python writes no number of thousands of digits
+    except ValueError:  # Python does not print numbers of thousands of digits
         text = f"a {type(value).__name__}"
     text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
@@ -93,7 +94,7 @@ def _default(section: str, name: str) -> Any:
 
 
 def report(problems: Sequence[tuple[str, str]]) -> str:
-    """All problems, each given as source and message, by their sources; the same one once."""
+    """All problems, given as pairs (source, message), grouped by source, without duplicates."""
     problems = list(dict.fromkeys(problems))
     sources = dict.fromkeys(source for source, _ in problems)
     return "\n".join(
@@ -103,14 +104,14 @@ def report(problems: Sequence[tuple[str, str]]) -> str:
 
 
 def joined(source: str, problems: Sequence[str]) -> str:
-    """One line of a source's only problem, or a line each."""
+    """A source's problems as text: one line for a single problem, else a list."""
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return "\n".join([f"{source}: {len(problems)} problems", *(f"  - {p}" for p in problems)])
 
 
 def key_hint(key: str) -> str:
-    """The end of a message about a setting that there is not: the ones that may be meant."""
+    """The end of a message about an unknown setting: names that may be meant."""
     section, _, name = key.partition(".")
     if section in Config.model_fields:
         inside = [n.partition(".")[2] for n in field_names() if n.startswith(f"{section}.")]

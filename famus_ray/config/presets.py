@@ -17,7 +17,7 @@ def preset_names() -> list[str]:
 
 
 def preset_path(name: str) -> Path:
-    """The file of a preset by its name, or `name` itself where it is a YAML file.
+    """The file of a preset, given by its name or by the path of a YAML file.
 
     Raises:
         UserError: neither a preset nor a file.
@@ -36,7 +36,7 @@ def preset_path(name: str) -> Path:
 
 
 def refuse_folder(path: Path) -> None:
-    """Raise a UserError where `path` is a folder or a device, which is no YAML file."""
+    """Raises UserError if `path` is a folder or a device."""
     if (path / "config.yaml").is_file():
         raise UserError(f"{path}: is the folder of a run or study: famus-ray resume {path}")
     if path.is_dir():
@@ -51,6 +51,6 @@ def space_names() -> list[str]:
 
 
 def spaces_folder() -> Path:
-    """Beside the package in a checkout, inside it when installed."""
+    """The folder of the search spaces: beside the package in a checkout, inside if installed."""
     inside = Path(__file__).parent.parent / "search_spaces"
     return inside if inside.is_dir() else inside.parent.parent / "search_spaces"

@@ -1,4 +1,4 @@
-"""From a preset, files and overrides to one config that knows where each value came from."""
+"""Resolution of a preset, files and overrides into one config with the source of each value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BEYOND_ALL = 10**300
 
 @dataclass(frozen=True)
 class Resolved:
-    """A config, and by dotted key the source of each value: a file, the command line, default."""
+    """A config, and the source of each value by dotted key: a file, `command line`, `default`."""
 
     config: Config
     sources: dict[str, str]
@@ -44,13 +44,13 @@ def resolve(
     """The config of a preset or YAML file, changed by values and dotted overrides.
 
     Args:
-        preset: a preset's name or a YAML file; defaults alone when None.
-        overrides: `section.key=value`, as on a command line; the last wins.
-        values: the same as a (nested) mapping, applied before the overrides.
-        values_from: what messages call the source of `values`.
+        preset: a preset's name or a YAML file; None for defaults only.
+        overrides: `section.key=value`, as on a command line; the last one wins.
+        values: settings as a nested mapping, applied before the overrides.
+        values_from: name of the source of `values` in messages.
 
     Raises:
-        UserError: every unknown key and value out of range, of all sources at once.
+        UserError: lists the unknown keys and wrong values of all sources.
     """
     found, problems = resolve_values(preset, overrides, values, values_from)
     if found is not None:
@@ -68,7 +68,9 @@ def resolve_values(
     values: Mapping[str, Any] | None,
     values_from: str,
 ) -> tuple[Resolved | None, list[tuple[str, str]]]:
-    """The same, each value looked at by itself; and what is wrong, as source and message.
+    """The config as in `resolve`, and the problems of single values as pairs (source, message).
+
+    Contradictions between values are not checked. The config is None if a value is wrong.
 
     Raises:
         UserError: a file or an override that cannot be read.
@@ -102,7 +104,7 @@ def resolve_values(
 
 
 def problems_of(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
-    """What a run would say of these values, given by dotted key."""
+    """The problems of values, given by dotted key, that would stop a run."""
     config, invalid = _validate(values)
     if config is not None:
         invalid = list(contradictions(config, sources))
@@ -110,7 +112,7 @@ def problems_of(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[s
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, empty where it holds nothing.
+    """The mapping in a YAML file; empty for an empty file.
 
     Raises:
         UserError: the file cannot be read, has a mistake (with its line), or is not a mapping.
@@ -134,7 +136,7 @@ def _parse_override(item: str) -> dict[str, Any]:
 
 
 def flattened(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in the form of a file, by dotted key."""
+    """Settings by section and key, as in a file, as a mapping by dotted key."""
     return dict(_flatten(layer))
 
 
@@ -149,8 +151,10 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _within_reach(value: Any) -> Any:
-    """Numbers of thousands of digits, which Python does not write and floats do not hold, as the
-    largest number that is beyond all bounds and that both can take."""
+    """The value, with huge whole numbers replaced by one that is beyond every setting's bounds.
+
+    Python does not print numbers of thousands of digits, and floats cannot hold them.
+    """
     if isinstance(value, list | tuple):
         return [_within_reach(entry) for entry in value]
     if isinstance(value, int) and abs(value) > _BEYOND_ALL:

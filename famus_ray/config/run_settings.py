@@ -1,4 +1,4 @@
-"""Settings of the run itself, its workers, and the study it belongs to."""
+"""Settings of the run, its workers and its study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a run: strict, frozen, explained. A function takes the section it needs."""
+"""The settings of a run: strict, frozen and documented. A function takes the section it needs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-# A section given as a plain word means this field of it: `method=famus`, `noise=symmetric`.
+# The field that is meant if a section is given as a plain value: `method=famus`.
 MAIN_FIELD = {
     "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
     "loss": "kind",
@@ -79,14 +79,14 @@ class Config(Section):
 
     @property
     def exploitations(self) -> int:
-        """How often a population loses its poorest quarter; 0 without one."""
+        """The number of times that pbt replaces the poorest quarter; 0 without pbt."""
         is_pbt = self.study.scheduler == "pbt"
         return (self.schedule.epochs - 1) // self.study.exploit_every if is_pbt else 0
 
 
 @cache
 def field_names() -> tuple[str, ...]:
-    """Every setting by its dotted key, in the order of the schema."""
+    """The dotted keys of all settings, in the order of the schema."""
     names = []
     for section, field in Config.model_fields.items():
         assert isinstance(field.annotation, type)
@@ -96,10 +96,10 @@ def field_names() -> tuple[str, ...]:
 
 
 def setting_value(name: str, value: Any) -> Any:
-    """A setting as a run reads `value`: the text "1" is the number 1 where a number is meant.
+    """The value of a setting after validation: the text "1" becomes 1 for a setting of numbers.
 
     Raises:
-        pydantic.ValidationError: not a value of this setting.
+        pydantic.ValidationError: not a valid value of this setting.
     """
     section, _, key = name.partition(".")
     kind = Config.model_fields[section].annotation

@@ -1,4 +1,4 @@
-"""What every section of the settings is, and the kinds of values in it."""
+"""The base class of the settings' sections, and the types of their values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _absolute(value: Any) -> Any:
-    """Workers of Ray run elsewhere: a path means the same there only in full."""
+    """The absolute path: Ray's workers have another working directory."""
     if not isinstance(value, str) or not value:
         return value
     try:
@@ -55,18 +55,17 @@ def _absolute(value: Any) -> Any:
         raise ValueError("begins with a user's home that is not known here") from error
 
 
-# In Annotated the bounds come before this: only then the JSON Schema has them.
+# In Annotated the bounds must come before this validator: otherwise the JSON Schema lacks them.
 Number = BeforeValidator(_number)
 
 Float = Annotated[float, Number]
 Int = Annotated[int, Number]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Number]
 
-# The upper bounds are far beyond what anyone trains with: they keep out what could only be a slip,
-# and what no machine can hold or count.
+# The upper bounds are far above values in use: they catch slips, and numbers that overflow.
 Epochs = Annotated[int, Field(ge=0, le=1_000_000), Number]
-LearningRate = Annotated[float, Field(gt=0, le=1e30), Number]  # in the reach of float32, 3e38
-Temperature = Annotated[float, Field(ge=1e-3, le=1e4), Number]  # exp(1 / T) in the reach of float64
+LearningRate = Annotated[float, Field(gt=0, le=1e30), Number]  # within float32, up to 3e38
+Temperature = Annotated[float, Field(ge=1e-3, le=1e4), Number]  # exp(1 / T) is within float64
 Weight = Annotated[float, Field(ge=0, le=1e9), Number]
 
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]

@@ -1,4 +1,4 @@
-"""The usual ranges of settings that can make a training diverge: in one place, for its message."""
+"""The usual ranges of settings that can make training diverge, for the message on divergence."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from famus_ray.config.schema import Config
 
 __all__ = ["USUAL", "what_may_help"]
 
-# Wider than all recipes of the field that we know; a run within them seldom diverges for their
-# sake.
+# Wider than in any published recipe that we know; within them a setting seldom causes divergence.
 USUAL: dict[str, tuple[float, float]] = {
     "data.imbalance": (1, 1000),
     "model.logit_scale": (1, 100),
@@ -35,8 +34,10 @@ USUAL: dict[str, tuple[float, float]] = {
 
 
 def what_may_help(config: Config) -> str:
-    """What to change after a loss that is not finite: the settings out of their usual range, or
-    the learning rates where none is."""
+    """Advice after a loss that is not finite: the settings outside their usual range.
+
+    If there are none, it suggests lower learning rates.
+    """
     odd = []
     for key, (low, high) in USUAL.items():
         section, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""YAML as people mean it, read safely: decimal numbers, no key twice, and nothing is replaced."""
+"""A safe, strict YAML reader: decimal numbers only, no duplicate keys, no substitutions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from famus_ray.errors import UserError
 __all__ = ["parse_yaml", "read_text"]
 
 _LARGEST = 2**18  # bytes of a file: some thousand times a preset
-_MOST_NODES = 10**5  # with what aliases stand for written out
-_MOST_DIGITS = 300  # more are no number that any setting takes
+_MOST_NODES = 10**5  # with aliases expanded
+_MOST_DIGITS = 300  # no setting takes a number with more
 
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(
@@ -56,15 +56,16 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, source: str, *, lines: bool = True) -> Any:
-    """What a YAML text holds: mappings, lists, texts, numbers, truth values and nulls.
+    """The content of a YAML text: mappings, lists, strings, numbers, booleans and nulls.
 
     Args:
-        source: what messages call it.
-        lines: messages give the line.
+        text: the YAML text.
+        source: its name in messages.
+        lines: whether messages give the line.
 
     Raises:
-        UserError: a syntax error, a key twice, a number that is not written in decimal, a tag such
-            as `!!python/object`, `${...}`, or aliases without end.
+        UserError: a syntax error, a duplicate key, a number that is not decimal, a tag such as
+            `!!python/object`, `${...}`, or aliases that are cyclic or expand too far.
     """
     try:
         loader = _Loader(text)
@@ -141,12 +142,12 @@ _Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def _count(node: Any, known: dict[int, int]) -> int:
-    """Nodes under this one, those that aliases stand for counted each time."""
+    """The number of nodes of a subtree, with aliases expanded."""
     if id(node) in known:
         if not known[id(node)]:
             raise ConstructorError(None, None, "an alias of what it is in", node.start_mark)
         return known[id(node)]
-    known[id(node)] = 0  # not known yet: whoever meets it now is inside it
+    known[id(node)] = 0  # not counted yet: a node that refers to it now is inside it
     children = node.value if isinstance(node, yaml.CollectionNode) else ()
     pairs = [
         part for child in children for part in (child if isinstance(child, tuple) else [child])

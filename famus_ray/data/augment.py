@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once, on its device.
 
-Its numbers are drawn on the CPU for the global batch: the same for any number of workers
-and on any device.
+Random numbers are drawn on the CPU for the global batch, so they do not depend on the number of
+workers or the device.
 """
 
 # Shapes: B examples, H x W pixels.
@@ -20,7 +20,12 @@ __all__ = ["Views", "augment", "draw_views", "normalise"]
 
 @dataclass(frozen=True)
 class Views:
-    """How each example of a batch is seen: crop offsets (B,) in pixels, mirrored or not (B,)."""
+    """Random crops and flips of a batch.
+
+    Attributes:
+        top, left: offsets (B,) of the crops in pixels.
+        mirrored: bool (B,).
+    """
 
     top: Tensor
     left: Tensor
@@ -31,7 +36,7 @@ class Views:
 
 
 def draw_views(count: int, data: DataConfig, generator: torch.Generator) -> Views | None:
-    """Random views of `count` examples, or None where nothing is augmented."""
+    """Random views of `count` examples; None without augmentation."""
     if data.augment == "none":
         return None
     offsets = torch.randint(0, 2 * data.crop_padding + 1, (2, count), generator=generator)
@@ -40,7 +45,13 @@ def draw_views(count: int, data: DataConfig, generator: torch.Generator) -> View
 
 
 def augment(pixels: Tensor, views: Views | None, padding: int) -> Tensor:
-    """Pixels (B, channels, H, W) cropped from their zero-padded images, and mirrored."""
+    """Crops (B, channels, H, W) of the zero-padded images, some of them mirrored.
+
+    Args:
+        pixels: images (B, channels, H, W).
+        views: of each image; None returns the images unchanged.
+        padding: pixels on each side.
+    """
     if views is None:
         return pixels
     _, _, height, width = pixels.shape
@@ -52,13 +63,18 @@ def augment(pixels: Tensor, views: Views | None, padding: int) -> Tensor:
     columns = torch.arange(width, device=device).expand(len(pixels), width)
     columns = left[:, None] + torch.where(mirrored[:, None], columns.flip(1), columns)
     example = torch.arange(len(pixels), device=device)[:, None, None]
-    # Indices around the channel axis put it last; bring it back.
+    # Index tensors on both sides of the channel axis move it to the end; permute moves it back.
     cropped = padded[example, :, rows[:, :, None], columns[:, None, :]]
     return cropped.permute(0, 3, 1, 2).contiguous()
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 pixels as floats, with mean 0 and standard deviation 1 in each channel."""
+    """uint8 pixels (B, channels, H, W) as floats, normalised with each channel's mean and std.
+
+    Args:
+        pixels: uint8.
+        mean, std: of each channel, on the scale [0, 1].
+    """
     shape = (1, -1, 1, 1)
     scale = 255 * torch.tensor(std, device=pixels.device).view(shape)
     shift = torch.tensor(mean, device=pixels.device).view(shape) * 255

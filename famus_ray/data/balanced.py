@@ -1,5 +1,6 @@
-"""Epochs on as many examples of each class as of any other, drawn anew for each epoch."""
+"""Class-balanced epochs: the same number of examples of each class, drawn anew every epoch."""
 
+# Shapes: N examples.
 from __future__ import annotations
 
 from dataclasses import replace
@@ -16,8 +17,11 @@ __all__ = ["balanced_places", "epoch_data"]
 
 
 def epoch_data(data: Dataset, config: Config, epoch: int) -> Dataset:
-    """The data of one epoch: all training examples, or with `schedule.balanced_batches` as many
-    batches of a class-balanced draw, the same for every process and network."""
+    """The data of one epoch (from 0), the same for every process and network.
+
+    These are all training examples, or with `schedule.balanced_batches` that number of batches
+    of a class-balanced draw.
+    """
     if config.schedule.balanced_batches is None:
         return data
     wanted = config.schedule.balanced_batches * config.run.batch_size
@@ -27,8 +31,16 @@ def epoch_data(data: Dataset, config: Config, epoch: int) -> Dataset:
 
 
 def balanced_places(labels: Tensor, wanted: int, generator: torch.Generator) -> Tensor:
-    """Places (wanted,) in random order; classes differ by one example at most, and an example
-    comes again only when its class has fewer than it gives."""
+    """Indices (wanted,) of a class-balanced draw in random order.
+
+    The classes' numbers of examples differ by at most one. Examples are repeated only in a class
+    that has too few.
+
+    Args:
+        labels: classes (N,).
+        wanted: number of indices.
+        generator: on the CPU.
+    """
     found = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
     each = -(-wanted // len(found))
     drawn = torch.stack([members[rounds(len(members), each, generator)] for members in found])

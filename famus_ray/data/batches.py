@@ -1,7 +1,6 @@
-"""The batches of an epoch: drawn for all workers together, then each takes its rows.
+"""The batches of an epoch: drawn for all workers together; each worker takes its rows.
 
-So the examples that meet in a step, and how they are augmented, do not depend on the
-number of workers.
+So the examples of a step and their augmentation do not depend on the number of workers.
 """
 
 # Shapes: B examples of the global batch, L = B / world size of them on this worker.
@@ -25,19 +24,21 @@ from famus_ray.randomness import epoch_generator
 __all__ = ["EpochBatches", "draw", "eval_batches", "look_up", "on_disk", "rounds"]
 
 
-_AHEAD = 2  # batches read from disk while one is trained on
-_SMALL = 64  # pixels a side of images that are evaluated 512 at a time
+_AHEAD = 2  # batches read from disk in advance
+_SMALL = 64  # largest side in pixels of images that are evaluated 512 at a time
 
 
 class EpochBatches:
     """Pairs of a train batch and a meta batch, one epoch at a time.
 
-    The training set is reshuffled each epoch and its incomplete last batch left out; the meta
-    set goes round as often as the epoch needs. A method that reads no labels there (CLID-MU)
-    takes the training set for the meta set as well, in another order.
+    The training set is shuffled every epoch, and its incomplete last batch is dropped. The meta
+    set is repeated as often as needed. A method that needs no meta labels (CLID-MU) draws its
+    meta batches from the training set, in another order.
 
     Args:
-        network: which of several networks is trained; each sees an order of its own.
+        data: the data set.
+        config: the run's settings.
+        network: index of the network, 0 or 1; each has an order of its own.
 
     Raises:
         UserError: the batch is larger than the training set.
@@ -63,7 +64,11 @@ class EpochBatches:
             )
 
     def epoch(self, epoch: int, *, with_meta: bool) -> Iterator[tuple[Batch, Batch | None]]:
-        """This worker's share of the batches of an epoch, normalised, on the data's device."""
+        """This worker's share of the batches of an epoch (from 0), normalised, on its device.
+
+        Yields pairs of a train batch (images (L, channels, H, W), labels (L,)) and a meta batch,
+        or None without `with_meta`.
+        """
         train = self._stream(self.data.train, self.config.run.batch_size, "train", epoch)
         if not with_meta:
             yield from ((batch, None) for batch in train)
@@ -91,7 +96,7 @@ class EpochBatches:
 
 
 def eval_batches(data: Dataset, split: Split) -> Iterator[Batch]:
-    """The split in its own order, not augmented."""
+    """Batches of a split in its own order, normalised, without augmentation."""
     size = 512 if split.pixels.shape[-1] <= _SMALL else 64
     places = torch.arange(len(split)).split(size) if len(split) else ()
     loads = (partial(look_up, split, part, DataConfig()) for part in places)
@@ -100,14 +105,14 @@ def eval_batches(data: Dataset, split: Split) -> Iterator[Batch]:
 
 
 def on_disk(split: Split) -> bool:
-    """Whether its images are read when a batch asks for them."""
+    """Whether the images of a split are read from disk for every batch."""
     return isinstance(split.pixels, ImageFiles)
 
 
 def draw(
     count: int, split: Split, data: DataConfig, generator: torch.Generator
 ) -> Views | FileViews | None:
-    """Random views of `count` examples of a split, None where nothing is augmented."""
+    """Random views of `count` examples of a split; None without augmentation."""
     if on_disk(split):
         return None if data.augment == "none" else draw_file_views(count, generator)
     return draw_views(count, data, generator)
@@ -127,6 +132,6 @@ def look_up(
 
 
 def rounds(count: int, wanted: int, generator: torch.Generator) -> Tensor:
-    """Indices (wanted,) from as many shuffled passes over `count` examples as it takes."""
+    """Indices (wanted,) from as many shuffled passes over `count` examples as needed."""
     passes = -(-wanted // count)
     return torch.cat([torch.randperm(count, generator=generator) for _ in range(passes)])[:wanted]

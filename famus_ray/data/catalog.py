@@ -1,4 +1,4 @@
-"""Data sets by name: read, split, corrupted, and ready as tensors."""
+"""Data sets by name: read, split and corrupted, as tensors."""
 
 # Shapes: N examples, H x W pixels.
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Split:
 
     Attributes:
         pixels: uint8 (N, channels, H, W).
-        labels: int64 (N,), as training sees them.
-        true_labels: int64 (N,), before corruption, -1 where nobody knows.
-        ids: int64 (N,), the place in the data set's own training or test order.
+        labels: int64 (N,), used in training.
+        true_labels: int64 (N,), before corruption, -1 where unknown.
+        ids: int64 (N,), the index in the data set's own training or test order.
     """
 
     pixels: Tensor | ImageFiles
@@ -53,21 +53,27 @@ class Split:
         )
 
     def to(self, device: torch.device) -> Split:
-        """The same examples on `device`; those on disk will be loaded to it."""
+        """The split on `device`; images on disk will be loaded to it."""
         tensors = (self.labels, self.true_labels, self.ids)
         return Split(self.pixels.to(device), *(tensor.to(device) for tensor in tensors))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Four disjoint splits. Only `train` has corrupted labels; `meta` is small and clean.
+    """A data set of four disjoint splits; only the labels of `train` are corrupted.
 
     Attributes:
+        name: of the data set.
+        classes: number of classes.
+        train: the training set.
+        meta: the clean meta set; may be empty.
+        validation: the validation set; may be empty.
+        test: the test set.
         mean: channel means on the scale [0, 1], for normalisation.
         std: channel standard deviations on that scale.
         fingerprint: SHA-256 of pixels (or their files' names), labels and split, hexadecimal.
         more_tests: further test sets by name, such as `imagenet` of WebVision.
-        files: the image files that it was read from, by the data set's own splits.
+        files: its image files, by the data set's own splits; empty if it has none.
     """
 
     name: str
@@ -87,20 +93,21 @@ class Dataset:
         return self.train.pixels.shape[1]
 
     def to(self, device: torch.device) -> Dataset:
-        """The same data on `device`."""
+        """The data set on `device`."""
         splits = {n: getattr(self, n).to(device) for n in ("train", "meta", "validation", "test")}
         more = {name: split.to(device) for name, split in self.more_tests.items()}
         return replace(self, **splits, more_tests=more)
 
 
 def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
-    """The data set of a config, split and corrupted as it says.
+    """The data set of a config, split and corrupted.
 
-    Validation and meta examples leave the training set class by class before the
-    corruption, so both are clean where the data set is; one that has such examples of its own
-    gives those instead. The test set is the data set's own.
+    Validation and meta examples are taken from each class of the training set before the
+    corruption, so they are as clean as the published data. If the data set has validation or
+    meta examples of its own, these are used instead. The test set is the data set's own.
 
     Args:
+        data, noise: sections of the config.
         seed: of the split, and of the noise unless `noise.seed` is set.
 
     Raises:
@@ -165,13 +172,13 @@ def _split(
 
 
 def _at_most(images: Images, per_class: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Places of up to `per_class` examples of each class, drawn at random, ascending."""
+    """Sorted indices of up to `per_class` examples of each class, drawn at random."""
     by_class = map(rng.permutation, _by_class(images.labels, images.classes))
     return np.sort(np.concatenate([members[:per_class] for members in by_class]))
 
 
 def _by_class(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
-    """The places of each class's examples, ascending."""
+    """The sorted indices of each class's examples."""
     ends = np.cumsum(np.bincount(labels, minlength=classes))
     return np.split(np.argsort(labels, kind="stable"), ends[:-1])
 
@@ -198,7 +205,7 @@ def _corrupted(
 
 
 def _clean(images: Images, data: DataConfig, ids: NDArray[np.int64] | None = None) -> Split:
-    """Examples with their true labels where these are known."""
+    """A split with the true labels where these are known."""
     labels = np.where(images.truth == UNKNOWN, images.labels, images.truth)
     return _take(images, labels, data, np.arange(len(labels)) if ids is None else ids)
 

@@ -1,4 +1,4 @@
-"""Does what is on disk fit: what is there, what is missing or damaged, and what to do."""
+"""Checks of data sets on disk: missing and damaged files, with advice."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SAMPLE = 500
 
 
 def recognise(root: Path) -> list[str]:
-    """Names of the data sets that lie in `root`.
+    """The names of the data sets in the folder `root`.
 
     Raises:
-        UserError: no such folder, or nothing that is known in it.
+        UserError: no such folder, or no known data set in it.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
@@ -42,10 +42,12 @@ def recognise(root: Path) -> list[str]:
 
 
 def check_data(name: str, root: Path, *, every: bool = False) -> Iterator[Finding]:
-    """What there is to say about a data set in `root`, as it is found.
+    """Yields findings on a data set in `root`, one after the other.
 
     Args:
-        every: decode every image, not a sample of 500 a split.
+        name: of the data set.
+        root: its folder.
+        every: decode every image, not a sample of 500 per split.
     """
     known = KNOWN[name]
     absent = [path for path in known.needs if not (root / path).is_file()]
@@ -64,7 +66,7 @@ def check_data(name: str, root: Path, *, every: bool = False) -> Iterator[Findin
 
 
 def _variants(name: str, root: Path) -> Iterator[DataConfig]:
-    """The configs that read what is there: of CNWL, each noise level with a list."""
+    """The configs of the data in the folder: for CNWL one for each noise level with a list."""
     config = DataConfig(name=name, root=str(root), image_size=1)
     if not name.startswith("cnwl"):
         yield config
@@ -130,7 +132,7 @@ def _check_files(title: str, paths: Paths, every: bool) -> Iterator[Finding]:
 
 
 def _files_beside(root: Path, names: pd.Series[str]) -> pd.Index[str]:
-    """Names of all files in the folders that the names lie in: one listing a folder."""
+    """The names of all files in the folders of the named files; lists each folder only once."""
     folders = names.str.rpartition("/")[0].unique()
     found: list[str] = []
     for folder in folders:

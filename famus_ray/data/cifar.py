@@ -14,7 +14,7 @@ from famus_ray.errors import UserError
 __all__ = ["read_cifar10", "read_cifar100"]
 
 _BYTES_PER_IMAGE = 3 * 32 * 32
-# Of the training images' pixels, by the number of classes: mean and standard deviation.
+# Channel means and standard deviations of the training images, by the number of classes.
 _PIXELS = {
     10: ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     100: ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
@@ -22,10 +22,10 @@ _PIXELS = {
 
 
 def read_cifar10(root: Path) -> tuple[Images, Images]:
-    """Train and test images of CIFAR-10 from `root` or its `cifar-10-batches-py`.
+    """Train and test images of CIFAR-10 from `root` or its folder `cifar-10-batches-py`.
 
     Raises:
-        UserError: a missing, damaged or suspicious file, by its name.
+        UserError: names a file that is missing, damaged or suspicious.
     """
     folder = _folder(root, "cifar-10-batches-py", "data_batch_1")
     train = [_read(folder / f"data_batch_{i}", "labels", 10) for i in range(1, 6)]
@@ -36,7 +36,7 @@ def read_cifar100(root: Path) -> tuple[Images, Images]:
     """Train and test images of CIFAR-100 (fine labels) from `root` or its `cifar-100-python`.
 
     Raises:
-        UserError: a missing, damaged or suspicious file, by its name.
+        UserError: names a file that is missing, damaged or suspicious.
     """
     folder = _folder(root, "cifar-100-python", "train")
     train = _read(folder / "train", "fine_labels", 100)
@@ -47,7 +47,7 @@ def read_cifar100(root: Path) -> tuple[Images, Images]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Builds NumPy arrays and plain containers; anything else in the file is refused."""
+    """Unpickles only NumPy arrays and plain containers, and refuses any other class."""
 
     _ALLOWED = frozenset(
         {
@@ -87,7 +87,7 @@ def _read(path: Path, label_key: str, classes: int) -> dict[str, Any]:
                 "do not use a file from this source"
             ) from error
         raise UserError(f"{path}: damaged ({error}); download it again") from error
-    except Exception as error:  # whatever a damaged file makes the unpickler raise
+    except Exception as error:  # a damaged file raises errors of many types
         raise UserError(f"{path}: truncated or damaged ({error}); download it again") from error
     return _checked(path, loaded, label_key, classes)
 

@@ -22,7 +22,7 @@ _STD = (0.3113, 0.3192, 0.3214)
 
 
 def read_clothing1m(root: Path) -> Source:
-    """Noisy images to train on; the clean ones validate, test, and lend the meta set.
+    """Clothing1M: noisy training images; clean validation and test images and meta set.
 
     Raises:
         UserError: a missing or damaged list, or an image without a label.

@@ -1,4 +1,4 @@
-"""CNWL, Controlled Noisy Web Labels on Mini-ImageNet (Jiang et al. 2020), in both folder forms.
+"""CNWL, Controlled Noisy Web Labels on Mini-ImageNet (Jiang et al. 2020), in two folder layouts.
 
 split/red_noise_nl_0.4, split/clean_validation     lines of `<image> <label>`
 training_s32/red_noise_nl_0.4/<label>/<image>      with validation_s32/<label>/<image>
@@ -23,14 +23,15 @@ CNWL_LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def read_cnwl(root: Path, colour: str, level: float) -> Source:
-    """The training images of one colour and noise level, tested on the clean validation images.
+    """The training images of one colour and noise level; the clean validation images are the test.
 
     Args:
+        root: folder of the data set.
         colour: red (web images) or blue (redrawn labels).
         level: 0.0, 0.2, 0.4, 0.6 or 0.8.
 
     Raises:
-        UserError: a missing or damaged list, or neither form of image folders.
+        UserError: a missing or damaged list, or missing image folders.
     """
     split = f"{colour}_noise_nl_{level:.1f}"
     if not np.isclose(level, CNWL_LEVELS).any():

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 real handwritten digits, 8x8 grey: they ship with the package."""
+"""scikit-learn's 1,797 handwritten digits, 8x8 grey; they ship with that package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TEST_FRACTION = 0.2
 
 
 def read_digits() -> tuple[Images, Images]:
-    """Train (1,438) and test (359) images. The split is fixed: every fifth image tests."""
+    """Train (1,438) and test (359) images; every fifth image is in the test set."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

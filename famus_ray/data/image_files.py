@@ -1,10 +1,10 @@
-"""Images that stay on disk: decoded, cropped and stacked when a batch asks for them.
+"""Images that stay on disk: decoded, cropped and stacked for each batch.
 
-`ImageFiles` stands where a uint8 tensor (N, 3, S, S) stands for data in memory. It answers for
-any places in any order, so a batch is the same whoever reads it.
+`ImageFiles` takes the place of a uint8 tensor (N, 3, S, S) of data in memory. It loads any indices
+in any order, so a batch does not depend on which worker reads it.
 """
 
-# Shapes: N examples, B of them asked for, S pixels a side, K random numbers an example.
+# Shapes: N examples, B of them in a batch, S pixels per side, K random numbers per example.
 from __future__ import annotations
 
 import math
@@ -37,7 +37,7 @@ _RATIOS = (3 / 4, 4 / 3)
 
 @dataclass(frozen=True)
 class FileViews:
-    """How each file of a batch is seen: numbers (B, K) in [0, 1) that place its crop."""
+    """Random numbers (B, K) in [0, 1) that determine the crop and flip of each image."""
 
     numbers: Tensor
 
@@ -46,7 +46,11 @@ class FileViews:
 
 
 def draw_file_views(count: int, generator: torch.Generator) -> FileViews:
-    """Random views of `count` files: top, left, coin, then area and ratio of each attempt."""
+    """Random views of `count` images.
+
+    The K numbers of an image are top, left and flip, then the areas of all attempts, then their
+    ratios.
+    """
     return FileViews(torch.rand(count, 3 + 2 * _ATTEMPTS, generator=generator))
 
 
@@ -55,11 +59,12 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """uint8 images (N, 3, S, S), each read when it is asked for.
+    """uint8 images (N, 3, S, S) on disk, read on demand.
 
     Attributes:
-        data: gives `resize`, `image_size`, `augment` and `crop_padding`.
-        device: where loaded images go.
+        paths: the files.
+        data: section of the config with `resize`, `image_size`, `augment` and `crop_padding`.
+        device: of the loaded images.
     """
 
     paths: Paths
@@ -82,10 +87,10 @@ class ImageFiles:
         return replace(self, paths=self.paths[places])
 
     def read_all(self) -> Tensor:
-        """Every image as evaluation sees it: uint8 (N, 3, S, S), in memory.
+        """All images without augmentation: uint8 (N, 3, S, S), in memory.
 
         Raises:
-            UserError: more than the machine's memory, or a file that is no image.
+            UserError: they need more memory than is free, or a file is no image.
         """
         from rich.console import Console
         from rich.progress import track
@@ -106,7 +111,7 @@ class ImageFiles:
         return pixels
 
     def load(self, index: Tensor, views: FileViews | None = None) -> Tensor:
-        """Images (B, 3, S, S), uint8, of the places `index`; the middle of each without views.
+        """uint8 images (B, 3, S, S) at the indices `index` (B,); centre crops without views.
 
         Raises:
             UserError: a file that is missing or no image.
@@ -122,7 +127,7 @@ class ImageFiles:
 
 
 def ahead(calls: Iterator[Callable[[], T]], depth: int) -> Iterator[T]:
-    """The results of `calls` in order, `depth` of them made in the background meanwhile."""
+    """The results of `calls` in order; `depth` calls run ahead in a background thread."""
     if depth == 0:
         yield from (call() for call in calls)
         return
@@ -140,7 +145,7 @@ def ahead(calls: Iterator[Callable[[], T]], depth: int) -> Iterator[T]:
 
 
 def undecodable(paths: Paths, places: NDArray[np.int64]) -> list[tuple[Path, str]]:
-    """The files at `places` that are no images, each with the reason."""
+    """Pairs (path, reason) of the files at the indices `places` that cannot be decoded."""
 
     def reason(place: int) -> str | None:
         try:
@@ -157,8 +162,15 @@ def undecodable(paths: Paths, places: NDArray[np.int64]) -> list[tuple[Path, str
 def resized_crop_box(
     height: int, width: int, numbers_K: NDArray[np.float32]
 ) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a RandomResizedCrop (Szegedy et al. 2015): 8 to 100 % of the
-    area, ratio 3/4 to 4/3, the first of ten attempts that fits; else the middle."""
+    """Top, left, height and width in pixels of a RandomResizedCrop (Szegedy et al. 2015).
+
+    It has 8 to 100 % of the area and a ratio of 3/4 to 4/3: the first of ten attempts that fits,
+    else the centre crop.
+
+    Args:
+        height, width: of the image in pixels.
+        numbers_K: random numbers in [0, 1) from `draw_file_views`.
+    """
     areas, ratios = numbers_K[3:].reshape(2, _ATTEMPTS).astype(np.float64)
     areas = height * width * (_LEAST_AREA + (1 - _LEAST_AREA) * areas)
     low, high = np.log(_RATIOS)
@@ -176,7 +188,7 @@ def resized_crop_box(
 
 
 def _seen(image: Tensor, data: DataConfig, numbers_K: NDArray[np.float32] | None) -> Tensor:
-    """One image (3, S, S) as training sees it, or its middle as evaluation does."""
+    """One image (3, S, S): augmented, or the centre crop if `numbers_K` is None."""
     from torchvision.transforms.v2 import functional as tv
 
     size = data.image_size
@@ -209,7 +221,7 @@ def _decode(path: Path) -> Tensor:
     try:
         with Image.open(path) as file:
             pixels = np.array(file.convert("RGB"))
-    except Exception as error:  # whatever a damaged file makes the decoders raise
+    except Exception as error:  # a damaged file raises errors of many types
         reason = "no such file" if not path.exists() else first_line(error)
         raise UserError(
             f"{path}: cannot be read as an image ({reason}); "

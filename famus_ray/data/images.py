@@ -1,4 +1,4 @@
-"""What a reader gives: images and their labels, in memory or as paths."""
+"""The result of a reader: images and their labels, in memory or as paths."""
 
 # Shapes: N examples.
 from __future__ import annotations
@@ -43,12 +43,13 @@ class Images:
     """N images with their labels.
 
     Attributes:
-        pixels: uint8 (N, channels, H, W), or where the images are.
+        pixels: uint8 (N, channels, H, W), or paths of image files.
         labels: int64 (N,), in [0, classes).
+        classes: number of classes.
         mean: of each channel, on the scale [0, 1].
         std: of each channel, on the same scale.
-        superclass_of: (classes,) for data sets with a hierarchy.
-        true_labels: int64 (N,) where `labels` may be wrong as published, -1 where unknown.
+        superclass_of: int64 (classes,) for data sets with a hierarchy, else None.
+        true_labels: int64 (N,), -1 where unknown; None if `labels` are the true labels.
     """
 
     pixels: NDArray[np.uint8] | Paths
@@ -67,11 +68,13 @@ class Images:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as published: its own splits, before we split further.
+    """A data set as published, with its own splits.
 
     Attributes:
-        validation: the data set's own, where it has one.
-        meta: its own clean examples to take the meta set from.
+        train: training images; validation and meta set are split off them if missing here.
+        test: test images.
+        validation: the data set's own, if it has one.
+        meta: the data set's own clean examples for the meta set, if it has some.
         more_tests: further test sets by name.
     """
 

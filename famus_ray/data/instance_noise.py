@@ -1,6 +1,6 @@
 """Label noise that depends on the image (Xia et al. 2020, algorithm 2)."""
 
-# Shapes: N examples, S numbers of one image, C classes.
+# Shapes: N examples, S values of an image, C classes.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -24,11 +24,19 @@ def instance_labels(
     rate: float,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Noisy labels (N,): each image keeps its label with probability 1 - q, q drawn from a normal
-    distribution around `rate` with deviation 0.1, what lies outside of [0, 1] drawn again, as the
-    authors do; otherwise it goes to a class that its projection prefers.
+    """Noisy labels (N,) that depend on the images.
 
-    So the share of wrong labels is `expected_share(rate)`, which is `rate` from 0.3 to 0.7.
+    An image keeps its label with probability 1 - q. Otherwise a class is drawn from the softmax
+    of a random projection of the image. As in the authors' code, q is drawn from a normal
+    distribution with mean `rate` and standard deviation 0.1, truncated to [0, 1]. So the expected
+    share of wrong labels is `expected_share(rate)`, which equals `rate` from 0.3 to 0.7.
+
+    Args:
+        labels_N: true labels, in [0, classes).
+        inputs_NS: normalised images.
+        classes: C.
+        rate: in [0, 1].
+        rng: source of all random numbers.
     """
     rates_N = _rates(rate).rvs(size=len(labels_N), random_state=rng)
     noisy_N = labels_N.copy()
@@ -43,13 +51,16 @@ def instance_labels(
 
 
 def expected_share(rate: float) -> float:
-    """The mean share of wrong labels at this rate, in [0, 1]: that of the truncated normal
-    distribution, 0.080 at rate 0, 0.101 at 0.05, 0.129 at 0.1, 0.206 at 0.2."""
+    """The expected share of wrong labels at a rate, in [0, 1].
+
+    It is the mean of the truncated normal distribution: 0.080 at rate 0, 0.101 at 0.05, 0.129 at
+    0.1, 0.206 at 0.2.
+    """
     return float(_rates(rate).mean())
 
 
 def _rates(rate: float) -> rv_frozen:
-    from scipy.stats import truncnorm  # a second, which few runs need
+    from scipy.stats import truncnorm  # imported here: it takes a second, and few runs need it
 
     return truncnorm((0 - rate) / _SPREAD, (1 - rate) / _SPREAD, rate, _SPREAD)
 
@@ -57,7 +68,13 @@ def _rates(rate: float) -> rv_frozen:
 def flip_probabilities(
     scores_NC: NDArray[np.float32], label: int, rates_N: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """p(noisy label) (N, C) of images of one class: 1 - q for it, q * softmax over the others."""
+    """p(noisy label) (N, C) of images of one class: 1 - q for it, q * softmax(scores) for others.
+
+    Args:
+        scores_NC: projections of the images.
+        label: the images' class.
+        rates_N: q of each image, in [0, 1].
+    """
     others_NC = scores_NC.astype(np.float64)
     others_NC[:, label] = -np.inf
     flipped_NC: NDArray[np.float64] = rates_N[:, None] * softmax(others_NC, axis=1)

@@ -1,4 +1,4 @@
-"""The data sets that can be read: what they are, how they lie on disk, where they come from."""
+"""The known data sets: description, layout on disk and source."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ class Known:
     """One data set.
 
     Attributes:
-        about: one line.
-        images: of each split as published; without those that are up to the user, or are published
-            in round numbers only.
-        size: on disk, for people.
+        about: description in one line.
+        images: number of images of each split as published; without splits that depend on the
+            user, or whose published number is rounded.
+        size: on disk, as text for the user.
         source: where to get it.
-        layout: files and folders under the root, for people.
-        marks: one of these under the root tells the data set, as glob patterns.
+        layout: files and folders under the root, as text for the user.
+        marks: glob patterns; a match under the root identifies the data set.
         needs: files without which it cannot be read.
+        classes: number of classes; None if it depends on the user.
+        notes: further remarks for the user.
     """
 
     about: str

@@ -1,5 +1,6 @@
-"""Labels from a file: CIFAR-N's human labels, or a JSON list as DivideMix keeps them."""
+"""Labels from a file: CIFAR-N's human labels, or a JSON list in the format of DivideMix."""
 
+# Shapes: N training images.
 from __future__ import annotations
 
 import json
@@ -20,11 +21,13 @@ def read_label_file(
     """The labels (N,) in a file, one for each training image in the data set's own order.
 
     Args:
-        column: which labels, where the file has several.
-        true_labels_N: those of the data set, to see that the file belongs to it.
+        path: a file of CIFAR-N, or a JSON list.
+        column: name of the labels in a file with several; else None.
+        true_labels_N: of the data set, to check that the file belongs to it.
+        classes: labels are in [0, classes).
 
     Raises:
-        UserError: missing, damaged, of another length, or made for another order of the images.
+        UserError: a file that is missing, damaged, or for another number or order of images.
     """
     if not path.is_file():
         raise UserError(f"noise.file = {path}: no such file")
@@ -69,7 +72,7 @@ def _json(path: Path) -> Any:
 
 
 def _torch(path: Path) -> Any:
-    """NumPy arrays by name; nothing else in the file is ever built."""
+    """NumPy arrays by name; nothing else is unpickled."""
     import torch
 
     reconstruct = np.empty(0).__reduce__()[0]
@@ -78,7 +81,7 @@ def _torch(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(arrays):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile file makes the reader raise
+    except Exception as error:  # damaged and hostile files raise errors of many types
         raise UserError(
             f"noise.file = {path}: not a label file of CIFAR-N: damaged, or it holds "
             "something else than arrays of whole numbers"

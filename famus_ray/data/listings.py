@@ -1,5 +1,6 @@
-"""Text files that list images: `path label` or `path` a line, read by pandas at once."""
+"""Text files that list images, one per line, as `path label` or `path`."""
 
+# Shapes: N images.
 from __future__ import annotations
 
 from pathlib import Path
@@ -17,10 +18,14 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp")
 
 
 def read_listing(path: Path, classes: int | None) -> pd.DataFrame:
-    """Columns `name` and `label` (int64) of a listing; `name` alone where `classes` is None.
+    """Columns `name` and `label` (int64) of a listing; only `name` if `classes` is None.
+
+    Args:
+        path: the text file.
+        classes: labels are in [0, classes); None for a list without labels.
 
     Raises:
-        UserError: missing, or a line that is not as it should be.
+        UserError: a missing file or a malformed line.
     """
     if not path.is_file():
         raise UserError(f"{path}: missing; it lists the images of the data set")
@@ -47,13 +52,22 @@ def read_listing(path: Path, classes: int | None) -> pd.DataFrame:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders in `folder`, sorted: by number where all are numbers."""
+    """The sorted names of the folders in `folder`; sorted by number if all are numbers."""
     found = [entry.name for entry in folder.iterdir() if entry.is_dir()]
     return sorted(found, key=int) if all(name.isdigit() for name in found) else sorted(found)
 
 
 def list_files(root: Path, folder: str, classes: list[str]) -> tuple[pa.Array, NDArray[np.int64]]:
-    """Image names under `root` and their labels: `folder/<class>/<image>`, in sorted order."""
+    """The images `folder/<class>/<image>` in sorted order: names under `root`, and labels (N,).
+
+    Args:
+        root: folder of the data set.
+        folder: under the root, with a folder for each class.
+        classes: names of the classes' folders, in the order of the labels.
+
+    Raises:
+        UserError: no images.
+    """
     found, labels = [], []
     for label, name in enumerate(classes):
         place = root / folder / name
@@ -68,5 +82,5 @@ def list_files(root: Path, folder: str, classes: list[str]) -> tuple[pa.Array, N
 
 
 def names(frame: pd.DataFrame, prefix: str = "") -> pa.Array:
-    """The names of a listing as Arrow strings, each behind `prefix`."""
+    """The names of a listing as Arrow strings, each with `prefix` in front."""
     return pa.array(prefix + frame["name"], type=pa.large_string())

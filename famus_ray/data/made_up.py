@@ -1,10 +1,10 @@
-"""Made-up data in the layouts of the real ones, to try a preset before the data are there.
+"""Synthetic data in the layouts of real data sets, to try a preset without the real data.
 
-Each class is a pattern of colours, so that a network can learn it; a fifth of the labels of the
-noisy sets are wrong.
+Each class is a pattern of colours that a network can learn. In the noisy sets a fifth of the
+labels are redrawn at random.
 """
 
-# Shapes: N examples, C classes, S pixels a side.
+# Shapes: N examples, C classes, S pixels per side.
 from __future__ import annotations
 
 import os
@@ -32,21 +32,24 @@ _WRONG = 0.2
 
 
 def make(name: str, root: Path, images: int = 200, size: int = 32, seed: int = 0) -> None:
-    """Write made-up data of `name` into the folder `root`, made for it.
+    """Writes synthetic data in the layout of `name` into a new folder `root`.
 
     Args:
-        images: of the training set; other splits have half as many.
-        size: pixels of the shorter side; CIFAR has 32.
+        name: of a data set.
+        root: a folder that does not exist or is empty.
+        images: number of training images; other splits have half as many.
+        size: shorter side of the images in pixels; CIFAR always has 32.
+        seed: of images and labels.
 
     Raises:
-        UserError: an unknown name, or something in the folder already.
-        NotWritten: a full disk, say; then nothing is left there.
+        UserError: an unknown name, or a folder that is not empty.
+        NotWritten: an error of the system, such as a full disk; no files are left behind.
     """
     if name not in MAKERS:
         raise UserError(f"{name}: no such data set; there are {', '.join(MAKERS)}")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: there already, and not empty; choose another folder")
-    whole = root.with_name(f".{root.name}.{os.getpid()}.tmp")  # all of it, or nothing
+    whole = root.with_name(f".{root.name}.{os.getpid()}.tmp")  # renamed when it is complete
     try:
         whole.mkdir(parents=True)
         MAKERS[name](_Painter(whole, size, seed), images)
@@ -58,7 +61,7 @@ def make(name: str, root: Path, images: int = 200, size: int = 32, seed: int = 0
 
 
 class _Painter:
-    """Draws images of a class, and writes them."""
+    """Draws images of classes and writes them to files."""
 
     def __init__(self, root: Path, size: int, seed: int) -> None:
         self.root = root
@@ -66,7 +69,7 @@ class _Painter:
         self.rng = np.random.default_rng(seed)
 
     def pixels(self, labels_N: Labels, size: int | None = None) -> NDArray[np.uint8]:
-        """uint8 (N, 3, S, S): the class's 3 x 3 colours, and noise."""
+        """uint8 images (N, 3, S, S): a pattern of 3 x 3 colours per class, plus noise."""
         size = size or self.size
         colours = np.random.default_rng(0).integers(30, 226, (WEBVISION_CLASSES, 3, 3, 3))
         cells = np.arange(size) * 3 // size
@@ -75,7 +78,7 @@ class _Painter:
         return np.clip(plain + noise, 0, 255).astype(np.uint8)
 
     def jpegs(self, names: list[str], labels: Labels) -> None:
-        """A JPEG a name, a quarter wider than high, as photographs are."""
+        """Writes one JPEG per name, a quarter wider than high like a photograph."""
         from PIL import Image
 
         for name, image in zip(names, self.pixels(labels), strict=True):
@@ -85,7 +88,7 @@ class _Painter:
             Image.fromarray(wide.transpose(1, 2, 0)).save(path, quality=95, subsampling=0)
 
     def labels(self, count: int, classes: int) -> Labels:
-        """Labels that go round the classes, shuffled."""
+        """Labels (count,) with equal class sizes, in random order."""
         return self.rng.permutation(np.arange(count) % classes)
 
     def noisy(self, labels: Labels, classes: int, rate: float = _WRONG) -> Labels:
@@ -93,7 +96,7 @@ class _Painter:
         return np.where(redrawn, self.rng.integers(0, classes, len(labels)), labels)
 
     def listing(self, path: str, *columns: list[str] | Labels) -> None:
-        """A text file with a line for each image."""
+        """Writes a text file with a line for each image."""
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         rows = zip(*columns, strict=True)
         (self.root / path).write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))

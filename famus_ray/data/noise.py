@@ -1,6 +1,6 @@
-"""Label noise under the conventions of the literature, each by its name.
+"""Label noise of the kinds used in the literature.
 
-Drawn with NumPy from a seed alone: the same on every machine and for any number of workers.
+It is drawn with NumPy from a seed, so it does not depend on the machine or the number of workers.
 """
 
 # Shapes: N examples, C classes.
@@ -19,8 +19,8 @@ __all__ = ["ASYMMETRIC", "corrupt"]
 
 Labels = NDArray[np.int64]
 
-# Where asymmetric noise sends a class: CIFAR-10 truck->automobile, bird->airplane, deer->horse,
-# cat<->dog (Patrini et al. 2017); digits by likeness of their shapes.
+# Class flips of asymmetric noise: CIFAR-10 truck->automobile, bird->airplane, deer->horse,
+# cat<->dog (Patrini et al. 2017); digits of similar shape.
 ASYMMETRIC: dict[str, dict[int, int]] = {
     "cifar10": {9: 1, 2: 0, 4: 7, 3: 5, 5: 3},
     "digits": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
@@ -36,16 +36,17 @@ def corrupt(
     superclass_of: Labels | None = None,
     inputs: Callable[[], NDArray[np.float32]] = lambda: np.empty((0, 0), np.float32),
 ) -> Labels:
-    """Labels (N,) after corruption; the given ones are left alone.
+    """Labels (N,) after corruption; `labels_N` is not modified.
 
     Args:
         labels_N: true labels, in [0, classes).
+        classes: C.
         noise: kind and rate.
-        seed: decides the draw.
+        seed: of the random numbers.
         data: name of the data set, for `asymmetric`.
-        superclass_of: (C,) superclass of each class; with it `asymmetric` goes to the
-            next class of the same superclass, in a circle (CIFAR-100).
-        inputs: gives the normalised images (N, S), for `instance`.
+        superclass_of: (C,) superclass of each class; with it `asymmetric` flips a class to the
+            next one of the same superclass, cyclically (CIFAR-100).
+        inputs: function that returns the normalised images (N, S), for `instance`.
 
     Raises:
         UserError: `asymmetric` noise is not defined for this data set.

@@ -1,6 +1,6 @@
 """A user's own images: a folder for each class, or tables of paths.
 
-train/<class>/<image>     test/<class>/<image>      and validation/, meta/ where there are any
+train/<class>/<image>     test/<class>/<image>      and optionally validation/, meta/
 train.csv                 test.csv                  the same as tables, CSV or Parquet, with
                                                     columns path, label[, clean_label]
 """
@@ -21,10 +21,10 @@ __all__ = ["read_folders", "read_tables"]
 
 
 def read_folders(root: Path) -> Source:
-    """Images in `train/<class>/` and `test/<class>/` (or `val/`, where there is no test folder).
+    """Images in `train/<class>/` and `test/<class>/` (or `val/` if there is no folder `test`).
 
     Raises:
-        UserError: a missing folder, or a class in it that training does not have.
+        UserError: a missing folder, or a class that the training set does not have.
     """
     if not (root / "train").is_dir():
         raise UserError(f"{root}: holds no train/ with a folder for each class")
@@ -52,12 +52,12 @@ def read_folders(root: Path) -> Source:
 
 
 def read_tables(root: Path) -> Source:
-    """Images listed in `train.csv` and `test.csv` (or .parquet), paths relative to `root`.
+    """Images listed in `train.csv` and `test.csv` (or .parquet), with paths relative to `root`.
 
-    Labels may be whole numbers from 0 or names; names are numbered in sorted order.
+    Labels are whole numbers from 0, or names, which are numbered in sorted order.
 
     Raises:
-        UserError: a missing table or column, or a label that training does not have.
+        UserError: a missing table or column, or a label that the training set does not have.
     """
     frames = {
         split: _table(root, split)
@@ -102,7 +102,7 @@ def _table(root: Path, split: str) -> pd.DataFrame:
         raise UserError(f"{root}: holds no {split}.csv or {split}.parquet")
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError) as error:  # what pandas' and Arrow's parsers raise
+    except (ValueError, OSError) as error:  # errors of the parsers of pandas and Arrow
         raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
     missing = {"path", "label"} - set(frame)
     if missing or frame[["path", "label"]].isna().to_numpy().any():

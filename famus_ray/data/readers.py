@@ -1,4 +1,4 @@
-"""The readers by the name of their data set."""
+"""The readers of data sets by name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["read_source"]
 
 
 def read_source(data: DataConfig) -> Source:
-    """The data set of a config as published.
+    """The data set of a config, as published.
 
     Raises:
-        DataNotHere: no folder given, or none there.
-        UserError: data missing or damaged in it.
+        DataNotHere: `data.root` is not set, or there is no such folder.
+        UserError: missing or damaged data in the folder.
     """
     if data.name == "digits":
         return Source(*read_digits())

@@ -1,4 +1,4 @@
-"""What a run remembers of its data, so that it goes on with the same: counts and fingerprints."""
+"""A run's record of its data, counts and fingerprints, to detect changes when it is resumed."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ def record(data: Dataset) -> dict[str, Any]:
 
 
 def changes(then: Mapping[str, Any], labels: pd.DataFrame | None, data: Dataset) -> list[str]:
-    """What is different in `data`, in words; empty where nothing is.
+    """Descriptions of the changes of a run's data since its start; empty without changes.
 
     Args:
-        then: the `record` that the run began with; older ones have a fingerprint only.
-        labels: those that it began with (`tables.LABELS`), where they are known.
+        then: the `record` at the start; older versions recorded a fingerprint only.
+        labels: the labels at the start (`tables.LABELS`); None if they are unknown.
+        data: the data now.
     """
     now = _counts(data)
     found = [
@@ -63,7 +64,7 @@ def _other_contents(then: Mapping[str, Any], data: Dataset) -> list[str]:
 
 
 def labels_of(data: Dataset) -> pd.DataFrame:
-    """One row an example of train, meta and validation, as `tables.LABELS`."""
+    """A table `tables.LABELS`: one row per example of train, meta and validation."""
     splits = {"train": data.train, "meta": data.meta, "validation": data.validation}
     frames = [
         pd.DataFrame(
@@ -86,7 +87,7 @@ def _counts(data: Dataset) -> dict[str, int]:
 
 
 def _other_labels(then: pd.DataFrame, data: Dataset) -> str:
-    """How many examples have another label, or are in another split."""
+    """A description of the examples with another label or in another split."""
     both = then.merge(labels_of(data), on="id", suffixes=("", "_now"))
     moved = int((both["split"] != both["split_now"]).sum())
     other = both[both["label"] != both["label_now"]]
@@ -97,7 +98,7 @@ def _other_labels(then: pd.DataFrame, data: Dataset) -> str:
 
 
 def _contents(data: Dataset) -> Iterator[tuple[str, str]]:
-    """A fingerprint of each part, by what it is in words."""
+    """Pairs of a description and a fingerprint, for each part of the data."""
     splits = {"training": data.train, "meta": data.meta, "validation": data.validation,
               "test": data.test, **data.more_tests}  # fmt: skip
     for name, split in splits.items():
@@ -118,7 +119,7 @@ def _digest(*tensors: Tensor) -> str:
 
 
 def _digest_of_files(files: Paths) -> str:
-    """Of all names. What is in the files may change: a damaged image is mended, and training goes
-    on."""
+    """A fingerprint of the files' names. Their content may change: a run can be resumed after a
+    damaged image was replaced."""
     names = "\n".join(files.names.to_pylist()).encode("utf-8", "surrogatepass")
     return hashlib.sha256(names).hexdigest()

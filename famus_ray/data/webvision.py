@@ -1,9 +1,9 @@
-"""WebVision 1.0 (Li et al. 2017), whole or mini, with the validation set of ILSVRC12.
+"""WebVision 1.0 (Li et al. 2017), full or mini, with the validation set of ILSVRC12.
 
 info/train_filelist_google.txt, info/train_filelist_flickr.txt    `<path> <label>`
 info/val_filelist.txt            `<image> <label>`, images in val_images_256/
-info/synsets.txt                 a synset a line, in the order of the labels
-imagenet/val/<synset or label>/<image>      ILSVRC12, where it is there (or a link to it)
+info/synsets.txt                 one synset per line, in the order of the labels
+imagenet/val/<synset or label>/<image>      ILSVRC12, optional (or a link to it)
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ MINI_CLASSES = 50
 
 
 def read_webvision(root: Path, *, mini: bool) -> Source:
-    """Web images to train on, WebVision's validation set to test on, and ILSVRC12's as `imagenet`.
+    """WebVision with web images for training and its validation set as test set.
+
+    The validation set of ILSVRC12, if present, is the further test set `imagenet`.
 
     Args:
-        mini: the first 50 classes of the Google part alone.
+        root: folder of the data set.
+        mini: only the first 50 classes of the Google part.
 
     Raises:
         UserError: a missing or damaged list.
@@ -75,7 +78,7 @@ def read_synsets(path: Path) -> list[str]:
     """The synsets in the order of the labels: the first word of each line.
 
     Raises:
-        UserError: missing.
+        UserError: the file is missing.
     """
     if not path.is_file():
         raise UserError(f"{path}: missing; it gives the order of the classes")

@@ -1,4 +1,6 @@
-"""What `meta_gradient` is called with, looked at first, so that a mistake is named as one."""
+"""Checks of the arguments of `meta_gradient`: a mistake is reported by the argument's name."""
+
+# Shapes: B examples, C classes, G gated layer groups.
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ __all__ = [
 
 
 def check_batch(name: str, batch: Any) -> None:
-    """Raises ValueError where this is no pair of one tensor of inputs and its targets."""
+    """Raises ValueError unless the batch is a pair of tensors (inputs, targets), not empty."""
     pair = f"{name}: must be a pair (inputs, targets)"
     if name == "meta_batch":
         pair += ", or CrossFit(), which takes it from the train batch"
@@ -44,7 +46,7 @@ def check_batch(name: str, batch: Any) -> None:
 
 
 def check_groups(model: nn.Module, groups: Any) -> None:
-    """Raises ValueError where these are no groups of the network's trainable parameters."""
+    """Raises ValueError unless these are groups of the network's trainable parameters."""
     if not isinstance(groups, LayerGroups):
         raise ValueError(f"groups: must come from layer_groups(model, ...), not {_kind(groups)}")
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
@@ -57,19 +59,19 @@ def check_groups(model: nn.Module, groups: Any) -> None:
 
 
 def check_gates(gates: Any) -> None:
-    """Raises ValueError where this draws no gates."""
+    """Raises ValueError unless `gates` can be called to draw gates."""
     if not callable(gates):
         raise ValueError(f"gates: must draw gates, as FixedGates(...) does, not be {_kind(gates)}")
 
 
 def check_meta_loss(meta_batch: Any, is_default: bool) -> None:
-    """Raises ValueError for a meta loss that would not be used."""
+    """Raises ValueError where a meta loss is given together with `CrossFit`, which has its own."""
     if isinstance(meta_batch, CrossFit) and not is_default:
         raise ValueError("meta_loss: CrossFit() judges by a loss of its own; leave it out")
 
 
 def check_logits(logits: Any) -> None:
-    """Raises ValueError where the network did not give a tensor."""
+    """Raises ValueError unless the network returned a tensor that depends on its parameters."""
     if not isinstance(logits, Tensor):
         raise ValueError(f"model: must give a tensor of logits, not {_kind(logits)}; wrap it")
     if not logits.requires_grad:
@@ -77,7 +79,7 @@ def check_logits(logits: Any) -> None:
 
 
 def check_loss(whose: str, loss: Any) -> None:
-    """Raises ValueError where the head or the meta loss did not give a scalar to differentiate."""
+    """Raises ValueError unless the head or the meta loss returned a differentiable scalar."""
     if not isinstance(loss, Tensor) or loss.dim():
         shape = f" of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else ""
         raise ValueError(f"{whose}: must give the loss as one number, not {_kind(loss)}{shape}")
@@ -86,7 +88,7 @@ def check_loss(whose: str, loss: Any) -> None:
 
 
 def check_rate(lookahead_lr: Any) -> None:
-    """Raises ValueError where this is no rate, or nothing can be differentiated here."""
+    """Raises ValueError for a negative or infinite rate, or where gradients are switched off."""
     if not torch.is_grad_enabled():
         raise ValueError("gradients are switched off here: leave torch.no_grad or inference_mode")
     if isinstance(lookahead_lr, int | float) and not 0 <= lookahead_lr < math.inf:
@@ -94,7 +96,7 @@ def check_rate(lookahead_lr: Any) -> None:
 
 
 def check_theta(grads: Sequence[Tensor | None]) -> None:
-    """Raises ValueError where no parameter of the head has a part in the loss."""
+    """Raises ValueError where the loss depends on no parameter of the head."""
     if grads and all(grad is None for grad in grads):
         raise ValueError(
             "head: how its loss depends on the logits does not depend on its parameters; detach "
@@ -103,7 +105,7 @@ def check_theta(grads: Sequence[Tensor | None]) -> None:
 
 
 def check_unused(names: Iterable[str], grads: Sequence[Tensor | None]) -> None:
-    """Raises ValueError where the meta loss met parameters that were replaced for it."""
+    """Raises ValueError where the meta loss depends on parameters that were replaced for it."""
     for name, grad in zip(names, grads, strict=True):
         if grad is not None:
             raise ValueError(
@@ -114,7 +116,7 @@ def check_unused(names: Iterable[str], grads: Sequence[Tensor | None]) -> None:
 
 
 def check_head(names: Iterable[str], grads: Sequence[Tensor | None]) -> None:
-    """Raises ValueError where the head's loss reads more of the network than its logits."""
+    """Raises ValueError where the head's loss reads parameters of the network directly."""
     for name, grad in zip(names, grads, strict=True):
         if grad is not None:
             raise ValueError(

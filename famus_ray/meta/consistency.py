@@ -1,8 +1,8 @@
-"""Whether a tangent is the transpose of the backward: two numbers that must be one.
+"""A test that forward mode and backward use the same Jacobian.
 
-With J the network's Jacobian, c the gradient of the train loss by the logits and d any direction
-of the parameters, <c, J d> = <J^T c, d>. The left side is made of the tangent, the right side
-of train gradients, which every step has anyway.
+With J the network's Jacobian, c the gradient of the train loss with respect to the logits and d
+any direction of the parameters, <c, J d> = <J^T c, d>. The left side comes from the tangent, the
+right side from train gradients, which every step computes anyway.
 """
 
 # Shapes: B train examples, C classes.
@@ -16,14 +16,16 @@ __all__ = ["are_transposes"]
 
 
 def are_transposes(dphi_BC: Tensor, dz_BC: Tensor, inner: Tensor | None, error: float) -> bool:
-    """Whether <dphi, dz> is `inner`; an accelerator is not asked.
+    """Whether <dphi, dz> equals `inner` up to `error`.
+
+    On an accelerator always True: reading the values would wait for the device.
 
     Args:
-        dphi_BC: gradient of the train loss by the logits.
+        dphi_BC: gradient of the train loss with respect to the logits.
         dz_BC: tangent of the logits along the direction.
         inner: scalar, train gradients times the direction; None where it is not known.
-        error: what it may be off, relative to the sum of the products without their signs, so
-            that what cancels is no cause for alarm.
+        error: allowed difference, relative to the sum of the products' absolute values: products
+            that cancel raise no false alarm.
     """
     if inner is None or not can_be_read(dz_BC):
         return True

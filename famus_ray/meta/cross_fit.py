@@ -1,9 +1,9 @@
 """A meta set taken from the train batch itself: no clean examples, and no second forward.
 
-One half of the rows takes the virtual step, the other half judges it, by those of its rows
-whose loss is lowest: networks learn true labels before wrong ones (Arpit et al. 2017), so
-those labels are probably right. No row judges a step that it took itself, and the features
-below the moved layers are those of the training forward.
+One half of the rows takes the virtual step. The other half judges it, with its rows of lowest
+loss: networks learn true labels before wrong ones (Arpit et al. 2017), so those labels are
+probably right. No row judges a step that it took itself, and the features below the moved
+layers are those of the training forward.
 """
 
 # Shapes: B examples of this process, C classes.
@@ -22,10 +22,11 @@ __all__ = ["CrossFit"]
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Which rows learn and which judge.
+    """The split of a train batch: rows that take the virtual step, and rows that judge it.
 
     Attributes:
-        clean_share: share in (0, 1] of the judging rows, those of lowest loss, that judge.
+        clean_share: share in (0, 1] of the judging half that enters the meta loss: its rows of
+            lowest loss.
     """
 
     clean_share: float = 0.5
@@ -35,14 +36,23 @@ class CrossFit:
             raise ValueError(f"clean_share = {self.clean_share}: must be above 0 and at most 1")
 
     def learners(self, count: int) -> slice:
-        """This process's rows, of `count`, that take the virtual step: the even ones of the
-        global batch."""
+        """The rows among `count` of this process that take the virtual step.
+
+        They have even positions in the global batch.
+        """
         return slice(rank() * count % 2, None, 2)
 
     def meta_loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of the judging rows of lowest loss, this process's share of it.
+        """This process's share of the mean cross-entropy of the judging rows of lowest loss.
 
-        Which rows those are is no path for gradients.
+        A scalar in nats. No gradient flows through the choice of rows.
+
+        Args:
+            logits_BC: of all rows of this process.
+            targets: classes (B,), or probabilities (B, C).
+
+        Raises:
+            ValueError: the global batch has one row only.
         """
         if len(targets) * world_size() < 2:
             raise ValueError("train_batch: has one row; one that learns and one that judges needed")

@@ -1,4 +1,6 @@
-"""The definition as an engine: slower, more memory, and the oracle of the tests."""
+"""The definition of the meta gradient as an engine: slower, more memory; the tests' reference."""
+
+# Shapes: B train examples, C classes, G gated layer groups.
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def by_double_backward(
     train_grads = {n: global_sum(g) for n, g in zip(names, grads, strict=True)}
     gates_G = look.draw_gates({n: g.detach() for n, g in train_grads.items()})
 
-    # The gated gradient keeps its value whatever the gate says; the gate decides whether
-    # theta is reached through it, and is itself straight-through.
+    # An open and a closed gate leave the same value. An open gate lets gradients through to
+    # theta; the gate's own gradient is straight-through.
     r_G = gates_G.detach().requires_grad_()
     gate_of = {
         name: r
@@ -55,8 +57,8 @@ def by_double_backward(
             r = gate_of[name]
             value = value + r.detach() * (train_grads[name] - value) + (r - r.detach()) * value
         moved[name] = stepped(parameters[name], value, look.lr)
-    # Two backwards in turn, by the chain rule: with gradient checkpointing the first computes
-    # parts of the forward again at the moved parameters, the second at the network's own.
+    # By the chain rule, one backward after the other: with gradient checkpointing the first
+    # recomputes parts of the forward at the moved parameters, the second at the network's own.
     leaves = {name: x.detach().requires_grad_() for name, x in moved.items()}
     meta_loss, meta_grads = look.judged(
         leaves,
@@ -79,12 +81,12 @@ def by_double_backward(
     gate_grads_G = found.pop("")
     shared = [] if getattr(look.head, "per_example", False) else list(found.values())
     all_reduce_sum_([*shared, gate_grads_G])
-    if record.seen.recomputes:  # with the kernels of the caller's backward, not with ours
+    if record.seen.recomputes:  # the caller's backward recomputes, outside `_second_derivatives`
         with replaced(look.model, copies(buffers)), record.same_numbers():
             logits_BC = look.model(inputs)
     return MetaGradient(found, gates_G, gate_grads_G, logits_BC, meta_loss)
 
 
 def _second_derivatives() -> AbstractContextManager[None]:
-    """The fused kernels of attention have none."""
+    """Inside, attention uses the math kernel: the fused kernels have no second derivatives."""
     return sdpa_kernel(SDPBackend.MATH)

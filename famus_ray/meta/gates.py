@@ -50,10 +50,12 @@ class FixedGates:
 
 
 class RandomGates:
-    """Opens `count` gates drawn anew each time (Table 4's random sampler).
+    """Opens `count` gates, drawn anew in each step (Table 4's random sampler).
 
     Args:
-        generator: seeded alike on every process, on `device`.
+        count: number of open gates.
+        device: device of the gates.
+        generator: on `device`, with the same seed on every process.
     """
 
     def __init__(self, count: int, device: torch.device, generator: torch.Generator) -> None:
@@ -68,19 +70,20 @@ class RandomGates:
 
 
 class LearnedGates(nn.Module):
-    """One small network a gate, from pooled gradient to open or closed (Section 4.2).
+    """Gates drawn by one small network per gate from the pooled gradient (Section 4.2).
 
-    Two fully connected layers with PReLU between (three in the released code). Noise
-    comes from `generator`, seeded alike on every process: gates need no communication.
-    The gradients are detached: a gate is no path from the meta loss to theta.
+    A network has two fully connected layers with PReLU in between (three in the released code).
+    `generator` has the same seed on every process, so gates need no communication. Gradients
+    are detached first: the meta loss does not reach theta through a gate.
 
     Args:
         groups: the gated groups.
         shapes: shape of every parameter in them, by name.
         hidden: units between the layers.
-        temperature: of the Gumbel-softmax; the paper's is 5.
-        variations: the paper averages the gradient over all but its first dimension.
-        always_open: names of parameters; a group of these alone has its gate open always.
+        temperature: of the Gumbel-softmax; 5 in the paper.
+        variations: depth of the networks and pooling; the paper pools by the mean over all but
+            the first dimension.
+        always_open: names of parameters; the gate of a group that holds no others stays open.
         generator: source of the Gumbel noise, on the parameters' device.
     """
 
@@ -107,7 +110,7 @@ class LearnedGates(nn.Module):
             for group in groups
         )
         kept_open = [bool(set(group.parameters) <= set(always_open)) for group in groups]
-        # The released code appends outside its loop, so that its L_r sees this gate alone.
+        # The released code's L_r sees this gate alone: its append stands outside the loop.
         learned = [i for i, is_kept in enumerate(kept_open) if not is_kept]
         self.last_learned = learned[-1] if learned else len(kept_open) - 1
         self.always_open_G: Tensor
@@ -117,7 +120,7 @@ class LearnedGates(nn.Module):
         """Gates (G,), each 0 or 1, with the gradient of the Gumbel-softmax (straight through).
 
         Args:
-            groups: those that this was made from.
+            groups: the groups given to the constructor, in that order.
             grads: train gradient of each of their parameters, by name.
         """
         logits = [
@@ -151,7 +154,7 @@ def pooled_size(group: LayerGroup, shapes: Mapping[str, torch.Size]) -> int:
 
 
 def _row_sums(tensor: Tensor) -> Tensor:
-    """Sums over all but the first dimension, whatever the order in memory: no copy is made."""
+    """Sums over all but the first dimension; copies nothing, whatever the memory format."""
     return tensor.reshape(-1) if tensor.dim() < 2 else tensor.sum(dim=tuple(range(1, tensor.dim())))
 
 

@@ -10,10 +10,10 @@ push d_l = -lr * r_l * u_l through the network to get the logits' tangent dz; th
     d L_meta / d theta = d/dtheta <grad_z L_train(z; theta), dz>     on logits alone
     d L_meta / d r_l   = -lr * <u_l, g_l>
 
-L_g is a function of g at the last layer, so its derivative joins d there. The engines give
-the same number: `jvp` by the identity above, `double_backward` by differentiating through
-the virtual step, which is the definition and the oracle of the tests, and
-`finite_difference` up to its truncation, with dz from two forwards.
+L_g is a function of g at the last layer, so its derivative is added to d there. Three engines
+compute the same gradient. `jvp` uses the identity above. `double_backward` differentiates
+through the virtual step: this is the definition, and the reference in the tests.
+`finite_difference` takes dz from two forwards, with a truncation error.
 """
 
 # Shapes: B train examples, C classes, G gated layer groups.
@@ -68,29 +68,29 @@ def meta_gradient(
 ) -> MetaGradient:
     """The gradient of the meta loss after one virtual training step.
 
-    The network is run in the mode it is in; in training mode its running statistics are
-    updated once, by the train batch. No parameter and no `.grad` changes.
+    The network runs in its current mode; in training mode its running statistics are updated
+    once, by the train batch. No parameter and no `.grad` changes.
 
     Args:
         model: any network from inputs to logits (B, C).
-        head: the training loss as a function of logits and targets, `heads`.
+        head: the training loss as a function of logits and targets (see `famus_ray.meta.heads`).
         train_batch: inputs and targets, this process's share of the batch.
-        meta_batch: clean inputs and targets, this process's share; or rows of the train batch
-            itself, whose features below the moved layers are reused.
-        lookahead_lr: learning rate of the virtual step.
-        groups: the gated layer groups; every layer when left out.
-        gates: draws r (G,); all open when left out.
-        meta_loss: loss of the meta batch, this process's share of the whole; rows of the
-            train batch bring their own.
+        meta_batch: clean inputs and targets, this process's share; or a `CrossFit`, which takes
+            rows of the train batch and reuses their features below the moved layers.
+        lookahead_lr: learning rate of the virtual step, 0 or more.
+        groups: the gated layer groups; every layer by default.
+        gates: draws r (G,); all gates are open by default.
+        meta_loss: loss of the meta batch, this process's share of the global one; not with
+            `CrossFit`, which has its own.
         last_layer_weight: lambda2 of Eq. 12.
         match_spread: L_g compares the standard deviation as well as the mean (released code).
-        scope: `all` moves every layer in the virtual step, `tail` the gated ones only.
+        scope: `all` moves every layer in the virtual step, `tail` only the gated ones.
         engine: `jvp`, exact and fast; `double_backward`, the slow definition;
             `finite_difference`, an approximation for networks without forward mode.
 
     Raises:
         ValueError: an unknown engine or scope, arguments that do not fit, or a network whose
-            forward cannot be done again.
+            forward gives other logits when it is repeated.
     """
     if engine not in _ENGINES:
         raise ValueError(f"engine = {engine!r}: must be one of {', '.join(_ENGINES)}")

@@ -1,15 +1,17 @@
-"""Loss heads: what the meta model does to the training loss, as a function of logits.
+"""Loss heads: the training loss with its meta parameters, as a function of the logits.
 
-A head is an `nn.Module` called with logits and targets; it returns this process's share
-of the training loss, a scalar, whose sum over the processes is the loss of the whole
-batch. Its parameters are the meta parameters theta. Because it sees the logits only, its
-derivatives cost next to nothing, and every head shares one engine (see `gradient`).
+A head is an `nn.Module` called with logits and targets. It returns this process's share of the
+training loss, a scalar; the sum over the processes is the loss of the global batch. Its
+parameters are the meta parameters theta. A head sees only the logits, so its derivatives cost
+next to nothing and one engine serves every head (see `famus_ray.meta.gradient`).
 
-A head may have a method `project()` (`Projected`), called after theta was updated, that brings
-theta back to where it means something. It may say `vanishes = True` if its loss is zero at
-theta, so that the virtual step goes nowhere and need not be computed, and
-`per_example = True` if theta belongs to this process's examples, so that its gradient is not
-summed over the processes.
+A head may define:
+- `project()` (`Projected`), called after every update of theta, to bring theta back into its
+  valid set;
+- `vanishes = True` if its loss is zero at theta: the train gradient is then zero and is not
+  computed;
+- `per_example = True` if theta belongs to this process's examples: its gradient is then not
+  summed over the processes.
 """
 
 # Shapes: B local examples, C classes.
@@ -44,7 +46,7 @@ _cross_entropy: ExampleLoss = partial(F.cross_entropy, reduction="none")
 
 @runtime_checkable
 class Projected(Protocol):
-    """A head whose theta lives in a set: `project` brings it back there after an update."""
+    """A head whose theta must stay in a set: `project` brings it back after an update."""
 
     def project(self) -> None: ...
 
@@ -59,7 +61,7 @@ def mean_cross_entropy(logits_BC: Tensor, targets: Tensor) -> Tensor:
 
 
 class MeanCrossEntropy(nn.Module):
-    """Plain training: every example counts alike, nothing is learned."""
+    """Plain training: every example has the same weight, and there is no theta."""
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         """`mean_cross_entropy`: this process's share of the mean, a scalar in nats."""
@@ -108,21 +110,21 @@ class LearnedWeights(nn.Module):
         return torch.dot(self.weights(losses_B), losses_B)
 
     def weights(self, losses_B: Tensor) -> Tensor:
-        """Each example's weight (B,), in [0, 1]; they sum to 1 over all processes, or are all 0
-        where Psi gives nothing to any example.
+        """The weight (B,) of each example, in [0, 1].
 
-        The losses are detached: the weights are no path from the loss to the network.
+        The weights sum to 1 over all processes, or are all 0 where Psi is 0 for every example.
+        The losses are detached: no gradient reaches the network through the weights.
         """
         raw_B = self.weight_net(losses_B.detach())
         return summing_to_one(raw_B, global_sum(raw_B.sum()))
 
 
 def summing_to_one(raw_B: Tensor, total: Tensor) -> Tensor:
-    """raw / total, and zeros where the total is 0 but for rounding (MW-Net's released code).
+    """raw / total (B,), zeros where the total is 0 up to rounding (MW-Net's released code).
 
     Args:
-        raw_B: weights of 0 or more, or several rows of them.
-        total: their sum over all processes, one for each row.
+        raw_B: weights of 0 or more; or several rows (R, B) of them.
+        total: their sum over all processes, a scalar, or (R, 1) for several rows.
     """
     finfo = torch.finfo(raw_B.dtype)
     counts = total > finfo.tiny / finfo.eps**2  # below, the gradient of the quotient overflows
@@ -131,7 +133,7 @@ def summing_to_one(raw_B: Tensor, total: Tensor) -> Tensor:
 
 
 class ExampleWeights(nn.Module):
-    """sum_i eps_i * loss_i at eps = 0: one meta parameter an example (Ren et al. 2018, L2RW)."""
+    """sum_i eps_i * loss_i at eps = 0, with one meta parameter per example (Ren et al. 2018)."""
 
     vanishes = True
     per_example = True
@@ -147,13 +149,13 @@ class ExampleWeights(nn.Module):
 
 
 def negative_log_likelihood(probabilities_BC: Tensor, targets: Tensor) -> Tensor:
-    """-log of the label's probability (B,), in nats; its mean where targets are probabilities.
+    """-log of the label's probability (B,), in nats; its mean under targets that are probabilities.
 
-    A probability below eps^2 of its type counts as that: a loss is at most 32 nats in float32,
-    and second derivatives stay finite.
+    Probabilities are clamped to at least eps^2 of their type: a loss is at most 32 nats in
+    float32, and second derivatives stay finite.
 
     Args:
-        probabilities_BC: of each label; nothing here makes a row sum to 1.
+        probabilities_BC: probability of each label; rows are not normalised here.
         targets: classes (B,), or probabilities (B, C).
     """
     smallest = torch.finfo(probabilities_BC.dtype).eps ** 2
@@ -164,13 +166,15 @@ def negative_log_likelihood(probabilities_BC: Tensor, targets: Tensor) -> Tensor
 
 
 class TransitionMatrix(nn.Module):
-    """-log (T softmax(z))_y, mean over the global batch: T[y, c] = p(label y | class c).
+    """-log (T softmax(z))_y, mean over the global batch, with T[y, c] = p(label y | class c).
 
-    The columns of T are distributions over labels (Wang et al. 2020, MLC). It begins near
-    the identity: `stays` of each column on the diagonal, the rest spread evenly.
+    The columns of T are distributions over labels (Wang et al. 2020, MLC). T begins near the
+    identity: `stays` on the diagonal, the rest of each column spread evenly.
 
     Args:
-        label_loss: losses (B,) from the probabilities of the labels, and targets.
+        classes: C; T has shape (C, C).
+        stays: first value of the diagonal, in [0, 1].
+        label_loss: losses (B,) from the labels' probabilities (B, C) and targets.
     """
 
     def __init__(
@@ -188,7 +192,7 @@ class TransitionMatrix(nn.Module):
 
     @torch.no_grad()
     def project(self) -> None:
-        """No negative entries, and every column sums to 1; one that is left empty is uniform."""
+        """Clips negative entries and makes every column sum to 1; an empty column is uniform."""
         self.matrix_CC.clamp_(min=0)
         total_C = self.matrix_CC.sum(dim=0)
         is_empty_C = total_C < torch.finfo(total_C.dtype).tiny

@@ -35,7 +35,7 @@ def by_jvp(look: Lookahead, train_batch: Batch, meta_batch: Batch | None) -> Met
 def by_finite_difference(
     look: Lookahead, train_batch: Batch, meta_batch: Batch | None
 ) -> MetaGradient:
-    """The same with the tangent as a central difference of two forwards, as in DARTS and SAMA."""
+    """The meta gradient by a central difference of two forwards, as in DARTS and SAMA."""
     return _by_tangent(look, train_batch, meta_batch, logits_difference)
 
 
@@ -96,7 +96,7 @@ def _by_tangent(
 
 
 def _logits_gradient(look: Lookahead, z_BC: Tensor, targets: Tensor) -> Tensor:
-    """dL_train/dz (B, C), with its graph to theta."""
+    """dL_train/dz (B, C), differentiable in theta."""
     own = look.trainable()
     grad, *others = torch.autograd.grad(
         look.train_loss(z_BC, targets), [z_BC, *own.values()], create_graph=True, allow_unused=True
@@ -122,7 +122,8 @@ def _head_gradients(theta: Mapping[str, Tensor], change: Tensor) -> dict[str, Te
 
 
 def _train_gradients(look: Lookahead, logits_BC: Tensor, dphi_BC: Tensor) -> dict[str, Tensor]:
-    """g of Eq. 3 for the whole batch; a head that vanishes needs no backward to know it."""
+    """g of Eq. 3 for the global batch, by parameter; zeros without a backward for a head that
+    vanishes."""
     parameters = look.trainable()
     moved = {name: parameters[name] for name in look.moved()}
     if getattr(look.head, "vanishes", False):
@@ -136,10 +137,10 @@ def _direction(
     meta_grads: Mapping[str, Tensor],
     train_grads: Mapping[str, Tensor],
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """d: -lr * r_l * u_l where a gate is open, and lambda2 * dL_g/dg at the last layer; and
-    the inner product of that last part with g, a scalar.
+    """The direction d by parameter, and the inner product of its last-layer part with g.
 
-    On an accelerator closed gates give zeros instead of being left out.
+    d is -lr * r_l * u_l where a gate is open, plus lambda2 * dL_g/dg at the last layer. On an
+    accelerator a closed gate gives zeros: reading it, to leave the group out, would wait.
     """
     can_read = can_be_read(gates_G)
     direction = {

@@ -1,5 +1,6 @@
-"""L_g: the last layer's train gradient should look like its meta gradient (Eq. 11)."""
+"""L_g: the last layer's train gradient should match its meta gradient (Eq. 11)."""
 
+# Shapes: a gradient of shape (R, ...) pools to (R,).
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -15,10 +16,15 @@ def last_layer_loss(
 ) -> Tensor:
     """L_g = || pooled train gradient - pooled meta gradient ||^2 over the last layer, a scalar.
 
-    Each tensor is pooled over all but its first dimension by its mean. With `match_spread`, as in
-    the released code: by mean and standard deviation, a bias as one row, and the squares
-    averaged over the rows. The meta gradient is a constant here: a second derivative of
-    the meta loss is not taken.
+    Each tensor is pooled by its mean over all but its first dimension. With `match_spread`, as in
+    the released code, it is pooled by mean and standard deviation, a bias counts as one row, and
+    the squares are averaged over the rows. The meta gradient is a constant: no second derivative
+    of the meta loss is taken.
+
+    Args:
+        train_grads: train gradient of each parameter of the last layer, by name.
+        meta_grads: gradient of the meta loss of the same parameters, by name.
+        match_spread: compare standard deviations as well as means.
     """
     losses = []
     for name, grad in train_grads.items():

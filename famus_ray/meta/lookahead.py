@@ -1,4 +1,4 @@
-"""What the engines share: the problem they solve, and the answer they give."""
+"""The virtual step, its meta loss and the resulting `MetaGradient`, shared by all engines."""
 
 # Shapes: B train examples, C classes, G gated layer groups.
 from __future__ import annotations
@@ -29,14 +29,16 @@ MetaLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class MetaGradient:
-    """What one virtual and meta step found out; nothing is updated yet.
+    """The result of one virtual and meta step; nothing is updated yet.
 
     Attributes:
-        head_grads: the meta gradient by name of the head's parameter, summed over all processes.
+        head_grads: meta gradient of each parameter of the head, by name, summed over all
+            processes; not summed for a head with `per_example`.
         gates_G: the gates drawn, differentiable in the sampler's parameters.
-        gate_grads_G: derivative of the meta loss by each gate, the same on every process.
+        gate_grads_G: derivative of the meta loss with respect to each gate, the same on every
+            process.
         logits_BC: the train batch's logits, still attached to the network: the actual step
-            takes its gradient from here and needs no forward of its own.
+            differentiates them and needs no forward of its own.
         meta_loss: this process's share of L_meta at the virtual weights, a detached scalar.
     """
 
@@ -49,7 +51,7 @@ class MetaGradient:
 
 @dataclass(frozen=True)
 class Lookahead:
-    """One virtual step and what is asked of it; fields as in `gradient.meta_gradient`."""
+    """One virtual step and its meta loss; fields are the arguments of `gradient.meta_gradient`."""
 
     model: nn.Module
     head: nn.Module
@@ -73,7 +75,7 @@ class Lookahead:
         return {n: p for n, p in self.head.named_parameters() if p.requires_grad}
 
     def train_loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
-        """The head's loss of the rows that take the virtual step, this process's share."""
+        """This process's share of the head's loss on the rows that take the virtual step."""
         if self.cross_fit is None:
             loss: Tensor = self.head(logits_BC, targets)
         else:
@@ -101,15 +103,17 @@ class Lookahead:
         *,
         summed: bool,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The meta loss with `moved` in place of the network's parameters, detached, and its
-        gradients by `wanted`, leaves among the moved.
+        """The meta loss at the virtual weights, detached, and its gradients by name.
 
-        Running statistics are left alone: the forward sees copies of the buffers.
+        The forward sees copies of the buffers, so running statistics do not change.
 
         Args:
-            again: entered for the forward, `again`.
-            seen: what the network does in a forward.
-            summed: gradients over all processes.
+            moved: tensors in place of the network's parameters, by name.
+            wanted: the leaves among `moved` to differentiate by.
+            meta_batch: inputs and targets.
+            again: context of the forward, see the method `again`.
+            seen: what the network did in the recorded forward.
+            summed: sum the gradients over all processes.
 
         Raises:
             ValueError: the loss reads parameters of the network that are not replaced.
@@ -133,15 +137,15 @@ class Lookahead:
         return loss.detach(), dict(zip(wanted, grads, strict=True))
 
     def again(self, record: ForwardRecord) -> AbstractContextManager[None]:
-        """For a forward of the batch that was recorded: what no moved parameter reaches is
-        reused, and random numbers are the same."""
+        """The context for repeating the recorded forward: outputs that no moved parameter reaches
+        are reused, and random numbers are the same."""
         return record.reusing() if self.scope == "tail" else record.same_numbers()
 
     def recomputing(
         self, buffers: Mapping[str, Tensor], seen: Watch
     ) -> AbstractContextManager[None]:
-        """For a backward: where it computes parts of the forward again, they find `buffers` as
-        the forward did, and update copies."""
+        """The context for a backward that may recompute parts of the forward: they read `buffers`,
+        as the forward did, and update copies."""
         return replaced(self.model, copies(buffers)) if seen.recomputes else nullcontext()
 
     def buffers(self) -> dict[str, Tensor]:
@@ -160,10 +164,13 @@ def gradients(
     *,
     summed: bool = False,
 ) -> dict[str, Tensor]:
-    """Gradients by name, zeros where the output does not depend; the graph is kept.
+    """Gradients of the output by name; zeros for inputs it does not depend on. Keeps the graph.
 
     Args:
-        summed: over all processes.
+        output: differentiated.
+        inputs: tensors to differentiate by, by name.
+        grad_output: factor of the output's gradient, in its shape; None for a scalar output.
+        summed: sum over all processes.
     """
     if not inputs:
         return {}

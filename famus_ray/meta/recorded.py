@@ -1,4 +1,4 @@
-"""One call of a module as it was recorded, and whether another one is the same."""
+"""One recorded call of a module, and whether a later call has the same inputs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ _SAMPLED = 64  # values of an input
 
 @dataclass(frozen=True)
 class Call:
-    """What a module gave, with the version of it, and some values of what it was given."""
+    """A module's output, the output's version counter, and some values of the first input.
+
+    Attributes:
+        output: detached.
+        version: `Tensor._version`; another one means that it was changed in place.
+        sample: values of the input from `sampled`.
+    """
 
     output: Tensor
     version: int
     sample: Tensor | None
 
     def had(self, args: tuple[Any, ...]) -> bool:
-        """Whether these are its inputs, to rounding; a GPU is not asked."""
+        """Whether these are the recorded inputs, up to rounding; always True on an accelerator."""
         now = sampled(args)
         if self.sample is None or now is None:
             return self.sample is now
@@ -35,12 +41,12 @@ class Call:
 
 
 def can_be_read(tensor: Tensor) -> bool:
-    """Whether looking at its values costs nothing: an accelerator would be waited for."""
+    """Whether the values can be read without waiting for an accelerator."""
     return tensor.device.type == "cpu"
 
 
 def sampled(args: tuple[Any, ...]) -> Tensor | None:
-    """Some values of a module's first input, spread over it; None where there are none to read."""
+    """About 64 values of a module's first input, evenly spaced; None where none can be read."""
     if not args or not isinstance(args[0], Tensor):
         return None
     x: Tensor = forward_ad.unpack_dual(args[0]).primal.detach()

@@ -1,9 +1,9 @@
 """A forward pass that is recorded once and replayed with tangents where they flow.
 
-The Jacobian-vector product needs the same forward as the training loss. What no tangent
-reaches (the trunk below the lowest open gate) gives back what it gave before, and a
-convolution or linear layer whose output is known computes its tangent alone. Most of the
-activations kept are those that autograd keeps anyway: what a norm follows, it saves.
+The Jacobian-vector product needs the same forward as the training loss. Modules that no tangent
+reaches (the trunk below the lowest open gate) return their recorded output. A convolution or
+linear layer whose output is known computes only its tangent. Most recorded activations cost no
+extra memory: a normalisation layer saves its input for the backward anyway.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ OTHER_LOGITS = (
 
 
 class ForwardRecord:
-    """Outputs of the modules worth remembering, in the order of their calls.
+    """The recorded outputs of a network's modules, in the order of their calls.
 
-    Recorded are the outermost modules that hold no parameter of `moving`, and every
-    convolution and linear layer. Dropout and the like draw the same numbers in the
-    replay; a network that draws any is replayed in full.
+    Recorded are the outermost modules that hold no parameter of `moving`, and every convolution
+    and linear layer. Dropout draws the same random numbers in the replay; a network that draws
+    any is replayed without the record.
 
     Attributes:
-        seen: what the network did in the recorded forward.
+        seen: observations of the recorded forward.
 
     Args:
         model: the network.
@@ -55,10 +55,10 @@ class ForwardRecord:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record the calls made inside."""
+        """Inside, the calls of the modules are recorded."""
         self._rng_state = _rng_state()
         hooks = [
-            # First of its hooks: what others make of the output they will make of it again.
+            # Before the module's other hooks: they will change the reused output again.
             module.register_forward_hook(self._record, prepend=True)
             for module in self._modules
         ]
@@ -73,11 +73,12 @@ class ForwardRecord:
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
-        """Calls made inside reuse the record where no tangent flows, in the same order; what
-        is computed without gradients has no tangent.
+        """Calls made inside, in the recorded order, reuse the record where no tangent flows.
+
+        Values computed without gradients get no tangent.
 
         Raises:
-            ValueError: they are not the calls that were recorded.
+            ValueError: the calls are not the recorded ones.
         """
         constants = ConstantsStayConstant() if self.seen.makes_constants else nullcontext()
         with self._replacing(self._replayed), constants:
@@ -85,10 +86,10 @@ class ForwardRecord:
 
     @contextmanager
     def reusing(self) -> Iterator[None]:
-        """Calls made inside reuse the record where nothing that requires a gradient flows.
+        """Calls made inside reuse the record where no input or parameter requires a gradient.
 
-        Nothing is reused where the network makes constants: these need no gradient and have
-        other values all the same.
+        Nothing is reused if the network makes constants: they require no gradient, yet their
+        values change with the parameters.
         """
         makes_constants = self.seen.makes_constants
         with self.same_numbers() if makes_constants else self._replacing(self._reused):
@@ -158,7 +159,7 @@ class ForwardRecord:
     def _recorded(
         self, module: nn.Module, calls: Iterator[Call], args: tuple[Any, ...]
     ) -> Tensor | None:
-        """The output of the next recorded call, None for one that was changed in place since."""
+        """The output of the next recorded call; None if it was since changed in place."""
         if module not in self._calls:
             return None
         call = next(calls, None)
@@ -177,7 +178,7 @@ def _worth_recording(model: nn.Module, moving: set[str]) -> Iterator[nn.Module]:
         if module in seen or not parameters or "forward" in module.__dict__:
             return
         seen.add(module)
-        # A part that also stands elsewhere must be called as often as it was recorded.
+        # A module shared with another parent must be called as often as it was recorded.
         apart = all(places[part] == 1 for part in module.modules() if part is not module)
         still = apart and not any(id(p) in moving_ids for p in parameters)
         if module is not model and (still or _is_linear(module)):
@@ -198,7 +199,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _keeps_tensors(module: nn.Module) -> bool:
-    """Whether the module leaves tensors in attributes, which a skipped call would not renew."""
+    """Whether the module stores tensors in attributes, which a skipped call would not update."""
     return any(isinstance(v, Tensor) for part in module.modules() for v in vars(part).values())
 
 
@@ -233,7 +234,8 @@ def _has_tangent(value: Any) -> bool:
 
 def _rng_state() -> list[Tensor]:
     states = [torch.get_rng_state()]
-    # No graph is captured of a network that draws numbers (famus_ray/training/cuda_graph.py).
+    # A CUDA graph is captured only of a network without random numbers
+    # (famus_ray/training/cuda_graph.py).
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     if on_gpu and not torch.cuda.is_current_stream_capturing():
         states.append(torch.cuda.get_rng_state())

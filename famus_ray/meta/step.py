@@ -1,5 +1,6 @@
 """One iteration of training: plain, or Virtual-Train, Meta-Train, Actual-Train (Section 3)."""
 
+# Shapes: G gated layer groups.
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ __all__ = ["MetaStep", "PlainStep", "TrainStep", "descend", "load_optimiser"]
 
 
 class TrainStep(Protocol):
-    """What the loop asks of a method: one iteration, and its state for a checkpoint."""
+    """A method as the training loop sees it: one iteration, and its state for a checkpoint."""
 
     head: nn.Module
 
@@ -35,7 +36,7 @@ class TrainStep(Protocol):
     def __call__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
-        """Update the network once; what it measured, as scalars still on the device."""
+        """Updates the network once and returns metrics by name: scalars, still on the device."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -78,12 +79,15 @@ class MetaStep:
         expected_open: K of Eq. 10.
         sparsity_weight: lambda1 of Eq. 12.
         last_layer_weight: lambda2 of Eq. 12.
-        lookahead_lr: rate of the virtual step; the optimiser's current one when None.
-        cross_fit: takes the meta set from the train batch itself.
-        parallel: `exact` looks ahead on the batch of all processes together, and equals one
-            process; `local` on each process's own, and averages what they found.
-        meta_loss: loss of the meta batch, this process's share of the whole.
-        interval: theta and gates are updated at every so many steps, beginning with the first.
+        lookahead_lr: learning rate of the virtual step; None takes the optimiser's current one.
+        scope: layers that the virtual step moves, as in `meta_gradient`.
+        engine: engine of `meta_gradient`.
+        variations: differences of the released code from the paper.
+        cross_fit: takes the meta set from the train batch itself; None for a meta batch.
+        parallel: `exact` takes the virtual step on the global batch, with the same result as one
+            process; `local` takes it on each process's own batch and averages the meta gradients.
+        meta_loss: loss of the meta batch, this process's share of the global one.
+        interval: steps from one update of theta and gates to the next; the first step has one.
         taken: steps taken so far.
     """
 
@@ -129,7 +133,7 @@ class MetaStep:
         if self.gates_optimiser is not None:
             self._update_gates(self.gates_optimiser, found.gates_G, found.gate_grads_G)
 
-        # Actual-Train: the same forward as the virtual step, weighed by the new theta.
+        # Actual-Train: the forward of the virtual step, with weights from the new theta.
         loss = descend(model, optimiser, self.head(found.logits_BC, train[1]))
         return {
             "train/loss": loss,
@@ -175,7 +179,7 @@ class MetaStep:
     ) -> None:
         """One step on L_c + lambda1 L_r, through the straight-through gates (Eq. 9, 10)."""
         if self.variations.closed_gates_turn:
-            # A closed gate adds (1 - r) * g.detach() there, which turns its gradient round.
+            # There a closed gate adds (1 - r) * g.detach(), which flips its gradient's sign.
             gate_grads_G = gate_grads_G * (2 * gates_G.detach() - 1)
         loss = torch.dot(gates_G, gate_grads_G)
         if self.sparsity_weight:
@@ -210,8 +214,11 @@ class MetaStep:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Put an optimiser into a state, and keep its rates: they are settings, with which a run may
-    go on from the checkpoint of another (population based training)."""
+    """Loads the state of an optimiser but keeps its current learning rates.
+
+    Learning rates are settings: in population based training a run continues from the checkpoint
+    of another with its own.
+    """
     rates = [group["lr"] for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -219,7 +226,7 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 def descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    """One optimiser step on this process's share of the loss; the share, detached."""
+    """Takes one optimiser step on this process's share of the loss; returns the share, detached."""
     optimiser.zero_grad()
     with phase("actual/backward"):
         backward_summed(loss, list(model.parameters()))

@@ -1,4 +1,4 @@
-"""The network with other tensors in place of some of its own, for a while."""
+"""A network with some of its parameters and buffers replaced for the length of a context."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["copies", "replaced"]
 def replaced(model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Inside, parameters and buffers are replaced by `tensors`, by name.
 
-    A backward belongs inside, too: with gradient checkpointing it calls parts of the network
-    again. A tensor that stands in several places (tied weights, a module under two names) is
-    replaced in all of them; afterwards every place holds what it held.
+    A backward must run inside, too: with gradient checkpointing it calls parts of the network
+    again. A tensor with several names (tied weights, a module registered twice) is replaced under
+    all of them; afterwards every name has its own tensor again.
     (`torch.func.functional_call` leaves plain tensors behind in a module that is registered
     twice.)
     """
@@ -39,5 +39,5 @@ def replaced(model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy of each, which a forward may change."""
+    """Copies by name, which a forward may change."""
     return {name: tensor.clone() for name, tensor in tensors.items()}

@@ -1,5 +1,6 @@
-"""The tangent of the logits when the parameters move: one Jacobian-vector product."""
+"""The tangent of the logits along a direction of the parameters: one Jacobian-vector product."""
 
+# Shapes: B train examples, C classes.
 from __future__ import annotations
 
 import re
@@ -25,15 +26,15 @@ __all__ = ["Recorded", "TangentOfLogits", "logits_difference", "logits_tangent"]
 
 @dataclass(frozen=True)
 class Recorded:
-    """The forward whose tangent is wanted.
+    """A recorded forward, to be differentiated along a direction.
 
     Attributes:
         model: the network, in the mode of that forward.
         inputs: the batch.
-        buffers: copies of the network's buffers from before it.
-        record: its record.
-        logits_BC: what it gave, detached.
-        dphi_BC: the gradient of the train loss by the logits, detached.
+        buffers: copies of the network's buffers from before the forward.
+        record: outputs of its modules.
+        logits_BC: its logits, detached.
+        dphi_BC: gradient of the train loss with respect to the logits, detached.
     """
 
     model: nn.Module
@@ -44,7 +45,8 @@ class Recorded:
     dphi_BC: Tensor
 
     def again_with(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The logits of another forward with some parameters exchanged; the rest stand still."""
+        """The logits (B, C) of another forward with `tensors` in place of some parameters; the
+        other parameters are constants."""
         still = {name: p.detach() for name, p in self.model.named_parameters()}
         with replaced(self.model, {**still, **tensors, **copies(self.buffers)}):
             logits_BC: Tensor = self.model(self.inputs.detach())
@@ -60,18 +62,24 @@ warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated")
 def logits_tangent(
     recorded: Recorded, direction: Mapping[str, Tensor], inner: Tensor | None = None
 ) -> Tensor:
-    """dz (B, C): the derivative of the logits as parameters move along `direction`.
+    """dz (B, C): the derivative of the logits as the parameters move along `direction`.
 
-    Train-mode batch normalisation included: its coupling of the examples is part of the
-    network. Without gradients nothing is recorded for a backward: parameters stand still, not
-    in `torch.no_grad()`, so that regions of the network's own are told apart. An operator
-    without a forward-mode formula, hooks on gradients, and a tangent that is not the transpose
-    of the backward to the square root of the machine epsilon, make the whole pass fall back to
-    two reverse passes, exact and slower, with one warning that names the cause.
+    It covers batch normalisation in training mode, which couples the examples. The forward
+    records no graph: parameters are detached. (`torch.no_grad()` would hide the network's own
+    regions without gradients.)
+
+    Three cases fall back to two reverse passes, exact but slower, with one warning that names
+    the cause: an operator without a forward-mode formula, hooks on gradients, and a tangent that
+    disagrees with the backward by more than the square root of the machine epsilon
+    (`are_transposes`).
 
     Args:
-        direction: tangents by parameter name; parameters left out stand still.
-        inner: the train gradients times the direction, a scalar, where they are known.
+        recorded: the forward.
+        direction: tangents by parameter name; other parameters are constants.
+        inner: train gradients times the direction, a scalar; None where it is not known.
+
+    Raises:
+        ValueError: the forward is not reproducible, or the fallback has no second backward.
     """
     if not direction:
         return torch.zeros_like(recorded.logits_BC)
@@ -105,17 +113,19 @@ def logits_difference(
 ) -> Tensor:
     """dz (B, C) as a central difference: two forwards, no forward mode, an error of step^2.
 
-    The forwards reuse what no moved parameter reaches. Constants that the network makes would
-    move, and hooks on gradients would not be met: both make it fall back as in `logits_tangent`,
-    and so does a difference that is not the transpose of the backward to a hundredth.
+    The forwards reuse outputs that no moved parameter reaches. Three cases fall back as in
+    `logits_tangent`: the network makes constants, which would move; it has hooks on gradients,
+    which would not run; or the difference disagrees with the backward by more than 1 %
+    (`are_transposes`).
 
     Args:
-        direction, inner: as in `logits_tangent`.
-        step: length of the step along the unit direction; the cube root of the machine
-            epsilon when left out, where truncation and rounding balance.
+        recorded, direction, inner: as in `logits_tangent`.
+        step: length of the step along the unit direction; by default the cube root of the
+            machine epsilon, where truncation and rounding balance.
 
     Raises:
-        ValueError: the network computes in bfloat16 or float16, where differences drown.
+        ValueError: the network computes in bfloat16 or float16, whose rounding is larger than
+            the differences; or as in `logits_tangent`.
     """
     seen, logits_BC = recorded.record.seen, recorded.logits_BC
     if seen.is_coarse:
@@ -142,7 +152,7 @@ def logits_difference(
             n: (parameters[n].detach() + sign * step / length * d).requires_grad_()
             for n, d in direction.items()
         }
-        with recorded.record.reusing():  # it looks where gradients flow
+        with recorded.record.reusing():  # `moved` requires gradients to mark what must be computed
             return recorded.again_with(moved).detach()
 
     above_BC, below_BC = logits_at(1), logits_at(-1)
@@ -154,7 +164,8 @@ def logits_difference(
 
 
 def _check_same(again_BC: Tensor, logits_BC: Tensor) -> None:
-    """On an accelerator nothing is compared."""
+    """Raises ValueError if the repeated forward has other logits; compares nothing on an
+    accelerator, where reading them would wait."""
     if not can_be_read(again_BC):
         return
     bound = 1e-2 * logits_BC.abs().max().clamp_min(1e-6)
@@ -165,10 +176,16 @@ def _check_same(again_BC: Tensor, logits_BC: Tensor) -> None:
 def transposed(
     recorded: Recorded, direction: Mapping[str, Tensor], why: str, instead: str = ""
 ) -> Tensor:
-    """J d as the derivative of <J^T c, d> by c, with one warning that says why.
+    """J d (B, C) as the derivative of <J^T c, d> with respect to c, with one warning of the cause.
 
-    J^T c is what the backward makes of c, hooks included, and c is the gradient of the train
-    loss: where the backward is not linear in c, this is what the definition differentiates.
+    J^T c is the backward of c, hooks included, and c is the gradient of the train loss. Where the
+    backward is not linear in c, this still is the derivative in the definition.
+
+    Args:
+        recorded: the forward.
+        direction: d, by parameter name.
+        why: cause of the fallback, for the warning.
+        instead: advice at the end of the error.
 
     Raises:
         ValueError: the backward has no derivative.
@@ -181,7 +198,7 @@ def transposed(
         output = model(recorded.inputs)
     cotangent = recorded.dphi_BC.clone().requires_grad_()
     try:
-        # Parts of the forward may be computed again in here.
+        # With gradient checkpointing the backward recomputes parts of the forward.
         with replaced(model, copies(recorded.buffers)), sdpa_kernel(SDPBackend.MATH):
             pulled = torch.autograd.grad(
                 output,
@@ -204,7 +221,7 @@ _warned: set[str] = set()
 
 
 def _operator(error: NotImplementedError) -> str:
-    """The operator that torch names, or the module whose own autograd function it was."""
+    """The operator named in torch's error, or the module whose autograd function failed."""
     named = re.search(r"forward AD with (\S+)", str(error))
     if named:
         return named.group(1)

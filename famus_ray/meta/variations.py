@@ -1,4 +1,4 @@
-"""Where the released code of FaMUS differs from the paper, in one object."""
+"""The differences of FaMUS's released code from the paper."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["PAPER", "RELEASED", "Variations", "variations_of"]
 
 @dataclass(frozen=True)
 class Variations:
-    """What is done otherwise than in the paper; without any argument, nothing.
+    """Differences from the paper; the default is the paper.
 
     Attributes:
         last_gate_alone: L_r counts the last learned gate only (Eq. 10 counts all).
-        closed_gates_turn: the gradient of a closed gate has the other sign.
-        standardised_input: a gate sees sums that are standardised, where the paper's sees means.
+        closed_gates_turn: the gradient of a closed gate has the opposite sign.
+        standardised_input: a gate's input is standardised sums; in the paper it is means.
         deep_gates: a gate's network has three layers, the paper's two.
         last_layer_open: the last layer's gates are always open.
         gates_nesterov: the gates' SGD has Nesterov momentum.
-        match_spread: L_g matches the spread of the gradients, too, not their direction alone.
-        one_balance: in the pipeline, weights sum to one over labelled and unlabelled examples
-            together, not to a half over each.
+        match_spread: L_g compares the standard deviation of the gradients as well as the mean.
+        one_balance: in the pipeline, weights sum to 1 over labelled and unlabelled examples
+            together, not to 1/2 over each.
         prior_in_meta_loss: in the pipeline, the prior's divergence joins the meta loss.
     """
 
@@ -52,5 +52,5 @@ RELEASED = Variations(
 
 
 def variations_of(fidelity: Fidelity) -> Variations:
-    """Those of `meta.fidelity`: none, or the released code's."""
+    """The variations of `meta.fidelity`: the released code's, or none for the paper."""
     return RELEASED if fidelity == "released" else PAPER

@@ -1,4 +1,4 @@
-"""What a network does in its forward that an engine has to know of."""
+"""Observations of a network's forward that decide how an engine may repeat it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _top_saved_tensor_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 
 
 class Watch(TorchFunctionMode):
-    """Sees the operators of the forwards that run inside it; it asks for no tensor's values.
+    """Watches the operators of the forwards that run inside it; reads no tensor's values.
 
     Attributes:
-        makes_constants: something was computed without gradients, detached or read as a number.
-        adds_hooks: a hook was put on a tensor's gradient.
-        recomputes: what the backward needs is not kept, or kept elsewhere (checkpointing).
-        is_coarse: something was computed in bfloat16 or float16.
+        makes_constants: a value was computed without gradients, detached or read as a number.
+        adds_hooks: a hook was registered on a tensor's gradient.
+        recomputes: activations for the backward are not kept, or kept elsewhere (checkpointing).
+        is_coarse: a value was computed in bfloat16 or float16.
     """
 
     def __init__(self) -> None:
@@ -61,10 +61,7 @@ class Watch(TorchFunctionMode):
 
 
 class ConstantsStayConstant(TorchFunctionMode):
-    """Inside, forward mode is off where reverse mode is: in `torch.no_grad()`.
-
-    Torch itself lets tangents through there.
-    """
+    """Inside, `torch.no_grad()` stops forward mode, too; torch itself lets tangents through."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -76,8 +73,7 @@ class ConstantsStayConstant(TorchFunctionMode):
 
 
 def has_backward_hooks(model: nn.Module) -> bool:
-    """Whether a hook may change gradients on their way through the network's modules or out of
-    its parameters. Forward mode passes by them."""
+    """Whether the network's modules or parameters have backward hooks, which forward mode skips."""
     return bool(
         all_modules._global_backward_hooks
         or all_modules._global_backward_pre_hooks
@@ -87,8 +83,8 @@ def has_backward_hooks(model: nn.Module) -> bool:
 
 
 def _refuse_reentrant_checkpoint() -> None:
-    """Such a checkpoint works with `loss.backward()` alone, and trains nothing of a part whose
-    inputs need no gradient."""
+    """Raises ValueError inside a reentrant checkpoint: it supports only `loss.backward()`, and
+    trains no part of the network whose inputs require no gradient."""
     code = CheckpointFunction.forward.__code__
     frame = sys._getframe(2)
     while frame is not None:

@@ -1,7 +1,7 @@
 """The training methods: how the step of each is built.
 
-What a method is called, needs and reads stands in its declaration (`famus_ray.config.methods`).
-Most steps are a loss head and a choice of layers for one `meta.MetaStep`; some are steps of their
+A method's name, needs and settings are in its declaration (`famus_ray.config.methods`). Most
+steps are a `meta.MetaStep` with a loss head and a choice of layers; some have a class of their
 own.
 """
 
@@ -22,10 +22,13 @@ __all__ = ["StepSettings", "build_step"]
 
 
 def build_step(config: Config, model: nn.Module, classes: int, noise: torch.Generator) -> TrainStep:
-    """The step of `config.method` for a network, its meta model on the network's device.
+    """The step of `config.method` for a network, with its meta model on the network's device.
 
     Args:
-        noise: a generator on that device; whoever trains seeds it anew each epoch.
+        config: the run's settings.
+        model: the network.
+        classes: number of classes of the data.
+        noise: a generator on the network's device; the training loop reseeds it every epoch.
     """
     build = config.method.declaration.build
     if isinstance(build, str):

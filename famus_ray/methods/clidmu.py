@@ -1,8 +1,8 @@
 """CLID-MU (Hu et al. 2025): example weights learned without any clean label.
 
-Where labels are right, examples that are alike to the last hidden layer are alike to the
-classifier. So the meta loss compares two graphs of similarities, of features and of class
-probabilities, over a batch of training examples whose labels nobody looks at.
+With right labels, examples that are similar in the last hidden layer are similar in the
+classifier's output. So the meta loss compares two similarity graphs, of features and of class
+probabilities, over a batch of training examples. It uses no labels.
 """
 
 # Shapes: B examples of this process, N of all processes, C classes, F features.
@@ -33,14 +33,18 @@ def build(model: nn.Module, settings: StepSettings) -> ClidMuStep:
 def cross_layer_divergence(
     features_BF: Tensor, probabilities_BC: Tensor, temperature: float
 ) -> Tensor:
-    """The sum over this process's examples of the cross-entropies between their neighbourhoods to
-    the classifier and to the last hidden layer, in nats, a scalar.
+    """The cross-entropy between the two similarity graphs, summed over this process's examples.
 
-    Example i's neighbourhood among the examples of all processes is, to the classifier,
-    cos(p_i, p_j) / sum_k cos(p_i, p_k); to the hidden layer, the softmax over j of
-    max(cos(f_i, f_j), 0) / temperature. As in the authors' code, features and the sums over k
-    are constants to the gradient: it parts in p what is apart in f, with a force for
-    every pair.
+    A scalar in nats. The neighbours j of example i come from all processes. Their weights are
+    cos(p_i, p_j) / sum_k cos(p_i, p_k) in the classifier's output, and the softmax over j of
+    max(cos(f_i, f_j), 0) / temperature in the last hidden layer. As in the authors' code,
+    features and the sums over k are constants: the gradient separates in p, pair by pair, the
+    examples that are far apart in f.
+
+    Args:
+        features_BF: inputs of the classifier.
+        probabilities_BC: class probabilities.
+        temperature: above 0, of the softmax over features.
     """
     unit_NF = _of_all_processes(F.normalize(features_BF.detach(), dim=1))
     unit_NC = _of_all_processes(F.normalize(probabilities_BC, dim=1))
@@ -52,11 +56,10 @@ def cross_layer_divergence(
 
 
 class CrossLayerDivergence:
-    """The meta loss: `cross_layer_divergence`, the mean over the meta batch of all processes, this
-    process's share.
+    """The meta loss: this process's share of the mean `cross_layer_divergence` of the meta batch.
 
-    Features are the classifier's inputs in the latest forward, which is the one at the
-    virtual weights; targets are not used.
+    Features are the classifier's inputs in the latest forward, the one at the virtual weights;
+    targets are not used.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -72,7 +75,7 @@ class CrossLayerDivergence:
 
     @contextmanager
     def watching(self, classifier: nn.Module) -> Iterator[None]:
-        """Inside, the classifier's inputs are kept."""
+        """Inside, the inputs of the classifier are stored as features."""
 
         def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             self.features = inputs[0].detach()

@@ -1,4 +1,4 @@
-"""DivideMix (Li et al. 2020): MixMatch on a divided training set, every example with weight 1."""
+"""DivideMix (Li et al. 2020): MixMatch on a divided training set with equal example weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["build"]
 
 
 def build(model: nn.Module, settings: StepSettings) -> PlainStep:
-    """The step on a mixed batch; division, guesses and mixing are `two_networks`."""
+    """The step on a mixed batch; `famus_ray.training.two_networks` divides, guesses and mixes."""
     del model, settings
     return PlainStep(MixedMean())

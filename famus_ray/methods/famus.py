@@ -1,4 +1,4 @@
-"""FaMUS (Xu et al. 2021): learned weights, the meta gradient from the layers that gates open."""
+"""FaMUS (Xu et al. 2021): learned weights; gates choose the layers of the meta gradient."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""L2RW (Ren et al. 2018): each batch's weights from scratch, as one meta gradient at zero."""
+"""L2RW (Ren et al. 2018): the weights of every batch from one meta gradient at zero weights."""
 
+# Shapes: B examples of this process, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ __all__ = ["build", "positive_weights"]
 
 
 def build(model: nn.Module, settings: StepSettings) -> L2RWStep:
-    """The step of L2RW; it keeps nothing from one step to the next."""
+    """The step of L2RW; it has no state between iterations."""
     meta = settings.meta
     groups = layer_groups(model, "stage", "all")
     loss = settings.example_loss
@@ -30,7 +31,7 @@ def build(model: nn.Module, settings: StepSettings) -> L2RWStep:
 
 
 class GivenWeights(nn.Module):
-    """sum_i w_i * loss_i with weights that are set before each call."""
+    """sum_i w_i * loss_i with weights (B,) that are set before each call."""
 
     def __init__(self, example_loss: nn.Module | None) -> None:
         super().__init__()
@@ -43,9 +44,9 @@ class GivenWeights(nn.Module):
 
 
 class L2RWStep:
-    """eps = 0, one meta gradient, w = max(-gradient, 0) normalised, one weighted step.
+    """One meta gradient at eps = 0, weights max(-gradient, 0) normalised, one weighted step.
 
-    At eps = 0 the virtual step goes nowhere: the meta gradient is taken at w itself.
+    At eps = 0 the train gradient is zero: the virtual weights are the network's own.
     """
 
     needs_meta_batch = True
@@ -92,7 +93,8 @@ class L2RWStep:
 
 
 def positive_weights(grads_B: Tensor) -> Tensor:
-    """max(-grad, 0), summing to 1 over all processes; all zero if no example helps."""
+    """max(-grad, 0) (B,), normalised to sum 1 over all processes; all zero if no gradient is
+    negative."""
     raw_B = (-grads_B).clamp_min(0)
     total = global_sum(raw_B.sum())
     return raw_B / torch.where(total > 0, total, torch.ones_like(total))

@@ -14,15 +14,15 @@ __all__ = ["ClassLoss", "MeanClassLoss", "begin_epoch", "class_loss"]
 
 
 class ClassLoss(nn.Module):
-    """c_y * CE(z - margin_y * e_y, y) for each example (B,): LDAM, reweighted.
+    """c_y * CE(z - margin_y * e_y, y) for each example (B,): LDAM with class weights c.
 
-    What depends on the class sizes is set by `begin_epoch`; before that margins are zero and
-    class weights c are 1.
+    `begin_epoch` sets margins and class weights from the class sizes; before it is called,
+    margins are 0 and class weights are 1.
 
     Args:
         margin: of the smallest class, on the scale of the logits; 0 is cross-entropy.
-        reweight_from: completed epochs after which classes are reweighted; never when None.
-        beta: of the effective number of examples (Cui et al. 2019).
+        reweight_from: completed epochs after which classes are reweighted; None for never.
+        beta: in [0, 1), of the effective number of examples (Cui et al. 2019).
     """
 
     margins_C: Tensor | None
@@ -35,12 +35,12 @@ class ClassLoss(nn.Module):
         self.margin = margin
         self.reweight_from = reweight_from
         self.beta = beta
-        # A function of data and epoch: no part of a checkpoint.
+        # Not in checkpoints: they follow from data and epoch.
         self.register_buffer("margins_C", None, persistent=False)
         self.register_buffer("weights_C", None, persistent=False)
 
     def begin_epoch(self, epoch: int, counts_C: Tensor) -> None:
-        """Margins and class weights for training examples of these class sizes."""
+        """Sets margins and class weights for an epoch (from 0) and the class sizes (C,)."""
         sizes_C = counts_C.clamp_min(1).double()
         quartic_C = sizes_C**-0.25
         self.margins_C = (self.margin * quartic_C / quartic_C.max()).to(torch.get_default_dtype())
@@ -65,7 +65,11 @@ class ClassLoss(nn.Module):
 
 
 class MeanClassLoss(nn.Module):
-    """This process's share of the mean over the global batch, weighted by class."""
+    """This process's share of the mean loss over the global batch, weighted by class.
+
+    Args:
+        example_loss: losses and weights of the examples.
+    """
 
     def __init__(self, example_loss: ClassLoss) -> None:
         super().__init__()
@@ -78,7 +82,7 @@ class MeanClassLoss(nn.Module):
 
 
 def class_loss(loss: LossConfig, model: ModelConfig) -> ClassLoss | None:
-    """The loss of a config, None where it is plain cross-entropy."""
+    """The loss of a config's `loss` section; None for plain cross-entropy."""
     if loss.kind == "cross_entropy" and loss.reweight_from is None:
         return None
     # LDAM's s * (cos - margin) is (s * cos) - (s * margin), and s * cos is the network's logit.
@@ -87,7 +91,14 @@ def class_loss(loss: LossConfig, model: ModelConfig) -> ClassLoss | None:
 
 
 def begin_epoch(head: nn.Module, epoch: int, labels: Tensor, classes: int) -> None:
-    """Tell every `ClassLoss` in a head which epoch begins (from 0), and on which labels."""
+    """Sets the epoch (from 0) and the training labels of every `ClassLoss` in a head.
+
+    Args:
+        head: a loss head.
+        epoch: that begins.
+        labels: classes (N,) of all training examples.
+        classes: C.
+    """
     losses = [module for module in head.modules() if isinstance(module, ClassLoss)]
     if losses:
         counts_C = torch.bincount(labels, minlength=classes)

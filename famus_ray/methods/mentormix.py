@@ -37,36 +37,44 @@ class Percentile:
         self.value: Tensor | None = None
 
     def update(self, losses_B: Tensor) -> Tensor:
-        """The average after this batch, of all processes together; the first batch begins it."""
+        """The moving average (a scalar) after the global batch; it starts at the first batch."""
         new = torch.quantile(global_values(losses_B).float(), self.share)
         self.value = new if self.value is None else torch.lerp(new, self.value, self.decay)
         return self.value
 
 
 def curriculum(losses_B: Tensor, threshold: Tensor) -> Tensor:
-    """v (B,): 1 where the loss is at most the threshold, else 0 (the closed form of MentorNet
-    for a predefined curriculum)."""
+    """v (B,): 1 where the loss is at most the threshold, else 0.
+
+    This is the closed form of MentorNet for a predefined curriculum.
+    """
     return (losses_B <= threshold).to(losses_B.dtype)
 
 
 def partner_odds(v_B: Tensor, temperature: float) -> Tensor:
-    """Odds (B,) of each example to be drawn as a partner: softmax(v / T)."""
+    """Probabilities (B,) of being drawn as a partner: softmax(v / T)."""
     return torch.softmax(v_B / temperature, dim=0)
 
 
 def own_share(v_B: Tensor, drawn_B: Tensor) -> Tensor:
-    """lambda (B,) of the own example: v max(l, 1 - l) + (1 - v) min(l, 1 - l). An example that
-    the curriculum trusts dominates its mixture, any other gives way to its partner."""
+    """lambda (B,), the share of the example itself: v max(l, 1 - l) + (1 - v) min(l, 1 - l).
+
+    A trusted example (v = 1) gets the larger share of its mixture, any other the smaller one.
+
+    Args:
+        v_B: from `curriculum`.
+        drawn_B: l, drawn from Beta(alpha, alpha).
+    """
     larger_B = torch.maximum(drawn_B, 1 - drawn_B)
     return v_B * larger_B + (1 - v_B) * (1 - larger_B)
 
 
 class MentorMixStep:
-    """One step (Algorithm 1 of the paper): judge, draw partners, mix, and weigh what was mixed
-    by the curriculum again.
+    """One step (Algorithm 1 of the paper): judge, draw partners, mix, weigh the mixtures.
 
     Args:
-        generator: seeded anew each epoch, alike on every process.
+        method: settings of MentorMix.
+        generator: reseeded every epoch, with the same seed on every process.
     """
 
     needs_meta_batch = False
@@ -97,7 +105,7 @@ class MentorMixStep:
 
     @torch.no_grad()
     def _judge(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """v of the examples as they are; in evaluation mode, so that running statistics stay."""
+        """v (B,) of the unmixed examples; evaluation mode keeps the running statistics."""
         with eval_mode(model):
             losses_B = F.cross_entropy(model(inputs), targets, reduction="none")
         threshold = self.percentile.update(losses_B)
@@ -107,7 +115,7 @@ class MentorMixStep:
         return curriculum(losses_B, threshold)
 
     def _draw(self, v_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Partners (B,), with replacement, and the shares (B,) of the own examples."""
+        """Indices (B,) of partners, drawn with replacement, and shares (B,) of the examples."""
         device = self.generator.device
         odds_B = partner_odds(v_B, self.method.partner_temperature).to(device)
         partner_B = torch.multinomial(

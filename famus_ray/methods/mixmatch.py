@@ -1,9 +1,9 @@
 """MixMatch on a divided training set (Section 5.3, supplement; Li et al. 2020, DivideMix).
 
-Labels are refined or guessed, sharpened, and everything is mixed with everything. The targets
-of a mixed batch are one tensor (B, C + 1): class probabilities, and in the last column the
-weight of the squared error, or -1 where the loss is cross-entropy. So the halves of a batch
-travel with its rows through any head, and no step needs to know where they meet.
+Labels are refined or guessed and sharpened; then all examples are mixed with each other. The
+targets of a mixed batch are one tensor (B, C + 1): class probabilities, and in the last column
+the weight of the squared error, or -1 where the loss is cross-entropy. So each row says which
+half it belongs to, and heads and steps need no other information.
 """
 
 # Shapes: B rows of a mixed batch, C classes.
@@ -40,17 +40,25 @@ CROSS_ENTROPY = -1.0
 
 
 def sharpen(probabilities_BC: Tensor, temperature: float) -> Tensor:
-    """p^(1/T), normalised: the lower T, the nearer to the most probable class."""
+    """p^(1/T) (B, C), normalised; a lower T moves mass to the most probable class."""
     largest_B1 = probabilities_BC.amax(dim=1, keepdim=True)
-    powers_BC = (probabilities_BC / largest_B1) ** (1 / temperature)  # none but small ones vanish
+    powers_BC = (probabilities_BC / largest_B1) ** (1 / temperature)  # only small ones underflow
     return powers_BC / powers_BC.sum(dim=1, keepdim=True)
 
 
 def refine(
     labels_B: Tensor, p_clean_B: Tensor, views_BC: tuple[Tensor, Tensor], temperature: float
 ) -> Tensor:
-    """Targets of labelled examples: p * label + (1 - p) * the prediction averaged over two views,
-    sharpened (DivideMix, Eq. 3, 4)."""
+    """Targets (B, C) of labelled examples (DivideMix, Eq. 3, 4).
+
+    They are p * label + (1 - p) * prediction, sharpened.
+
+    Args:
+        labels_B: class indices.
+        p_clean_B: probabilities p that the labels are right.
+        views_BC: predictions for two views, averaged.
+        temperature: of `sharpen`.
+    """
     predicted_BC = (views_BC[0] + views_BC[1]) / 2
     given_BC = F.one_hot(labels_B, predicted_BC.shape[1]).to(predicted_BC.dtype)
     p_B1 = p_clean_B[:, None].to(predicted_BC.dtype)
@@ -58,13 +66,20 @@ def refine(
 
 
 def guess(predictions_BC: tuple[Tensor, ...], temperature: float) -> Tensor:
-    """Targets of unlabelled examples: the mean of the predictions of both networks on two views
-    each, sharpened (DivideMix, Eq. 5)."""
+    """Targets (B, C) of unlabelled examples (DivideMix, Eq. 5).
+
+    They are the mean of the predictions, of both networks on two views each, sharpened.
+    """
     return sharpen(torch.stack(predictions_BC).mean(dim=0), temperature)
 
 
 def mixed_targets(labelled_BC: Tensor, unlabelled_BC: Tensor, squared_weight: float) -> Tensor:
-    """The targets (B, C + 1) of a batch of labelled rows, then unlabelled ones."""
+    """The targets (B, C + 1) of a batch: labelled rows first, then unlabelled rows.
+
+    Args:
+        labelled_BC, unlabelled_BC: class probabilities.
+        squared_weight: weight of the squared error of unlabelled rows, 0 or more.
+    """
     kinds = [
         F.pad(labelled_BC, (0, 1), value=CROSS_ENTROPY),
         F.pad(unlabelled_BC, (0, 1), value=squared_weight),
@@ -73,8 +88,11 @@ def mixed_targets(labelled_BC: Tensor, unlabelled_BC: Tensor, squared_weight: fl
 
 
 class MixedLoss(nn.Module):
-    """Losses (B,): cross-entropy of labelled rows, weight * mean_c (p_c - t_c)^2 of unlabelled
-    ones (DivideMix, Eq. 9, 10). Plain labels (B,) are taken for labelled."""
+    """Losses (B,) of the rows of a mixed batch (DivideMix, Eq. 9, 10).
+
+    Cross-entropy for labelled rows, weight * mean_c (p_c - t_c)^2 for unlabelled ones. Targets of
+    shape (B,) are class indices of labelled rows.
+    """
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         if targets.dim() == 1:
@@ -84,7 +102,7 @@ class MixedLoss(nn.Module):
 
 
 def mixed_label_loss(probabilities_BC: Tensor, targets: Tensor) -> Tensor:
-    """`MixedLoss` (B,) of the labels' probabilities, as a transition matrix gives them."""
+    """`MixedLoss` (B,) computed from probabilities (B, C), such as a transition matrix returns."""
     if targets.dim() == 1:
         return negative_log_likelihood(probabilities_BC, targets)
     cross_B = negative_log_likelihood(probabilities_BC, targets[:, :-1])
@@ -98,7 +116,7 @@ def _by_half(cross_B: Tensor, probabilities_BC: Tensor, targets: Tensor) -> Tens
 
 
 class MixedMean(nn.Module):
-    """The mean of `MixedLoss` over the global batch, this process's share."""
+    """This process's share of the mean of `MixedLoss` over the global batch, a scalar."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,8 +128,11 @@ class MixedMean(nn.Module):
 
 
 class HalvesWeights(LearnedWeights):
-    """Learned weights that sum to 1/2 over the labelled rows of the global batch and to 1/2 over
-    the unlabelled ones: they choose examples, and leave the balance of both losses to lambda_u."""
+    """Learned weights that sum to 1/2 over the labelled and to 1/2 over the unlabelled rows.
+
+    The sums run over the global batch. So the weights choose examples, and lambda_u alone
+    balances the two losses.
+    """
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         losses_B = self.example_loss(logits_BC, targets)
@@ -124,8 +145,11 @@ class HalvesWeights(LearnedWeights):
 
 
 def prior_divergence(logits_BC: Tensor) -> Tensor:
-    """KL(uniform || mean prediction of the global batch), this process's share, a scalar: it
-    keeps the networks from giving all examples to one class (Tanaka et al. 2018)."""
+    """This process's share of KL(uniform || mean prediction of the global batch), a scalar.
+
+    As a penalty it keeps the networks from predicting one class for all examples (Tanaka et al.
+    2018).
+    """
     count = global_sum(logits_BC.new_full((), len(logits_BC)))
     mean_C = global_sum(torch.softmax(logits_BC, dim=1).sum(dim=0)) / count
     classes = logits_BC.shape[1]
@@ -137,8 +161,8 @@ def prior_divergence(logits_BC: Tensor) -> Tensor:
 class MixedHead(nn.Module):
     """A method's head on mixed batches: 2 * head + prior_weight * `prior_divergence`.
 
-    A head's weights sum to 1 over a batch, of which each half counts as one in DivideMix
-    (L_x + lambda_u L_u); hence 2, and with equal weights every method is DivideMix.
+    A head's weights sum to 1 over the batch, while DivideMix averages over each half
+    (L_x + lambda_u L_u): hence the factor 2. With equal weights every method is DivideMix.
     """
 
     def __init__(self, head: nn.Module, prior_weight: float) -> None:
@@ -155,13 +179,16 @@ class MixedHead(nn.Module):
         return loss
 
     def project(self) -> None:
-        """Bring theta back to where it means something, if the head asks for it."""
+        """Brings theta back into its valid set, if the head has a `project` of its own."""
         if isinstance(self.head, Projected):
             self.head.project()
 
 
 class PriorMetaLoss:
-    """Mean cross-entropy of the meta batch and `prior_divergence` (the released code's)."""
+    """Mean cross-entropy of the meta batch plus prior_weight * `prior_divergence`.
+
+    The released code of FaMUS uses it; the paper has the cross-entropy alone.
+    """
 
     def __init__(self, prior_weight: float) -> None:
         self.prior_weight = prior_weight

@@ -1,5 +1,6 @@
 """mixup (Zhang et al. 2018): convex combinations of pairs of examples and of their labels."""
 
+# Shapes: B examples of this process, C classes.
 from __future__ import annotations
 
 import numpy as np
@@ -24,8 +25,8 @@ class MixupStep(PlainStep):
     """lam * loss(label) + (1 - lam) * loss(partner's label) on lam * x + (1 - lam) * partner.
 
     Args:
-        alpha: lam is drawn from Beta(alpha, alpha), one a batch.
-        generator: seeded anew each epoch, alike on every process.
+        alpha: lam is drawn from Beta(alpha, alpha), once per batch.
+        generator: reseeded every epoch, with the same seed on every process.
     """
 
     def __init__(self, alpha: float, generator: torch.Generator) -> None:

@@ -1,5 +1,6 @@
 """MLC (Wang et al. 2020): a class transition matrix, learned on the meta set."""
 
+# Shapes: C classes.
 from __future__ import annotations
 
 import torch
@@ -17,7 +18,7 @@ __all__ = ["build"]
 
 
 def build(model: nn.Module, settings: StepSettings) -> MetaStep:
-    """The step of MLC: theta is the transition matrix, updated by SGD and projected."""
+    """The step of MLC: theta is the transition matrix (C, C), updated by SGD and projected."""
     meta, device = settings.meta, next(model.parameters()).device
     label_loss = mixed_label_loss if settings.mixed else negative_log_likelihood
     head = TransitionMatrix(settings.classes, label_loss=label_loss).to(device)

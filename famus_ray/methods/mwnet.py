@@ -39,7 +39,7 @@ def build(model: nn.Module, settings: StepSettings) -> MetaStep:
 def weight_head(
     meta: MetaConfig, device: torch.device, loss: nn.Module | None = None
 ) -> tuple[LearnedWeights, torch.optim.Optimizer]:
-    """The weight net Psi in its head, and the Adam that trains it."""
+    """The loss head with the weight net Psi, and its Adam optimiser."""
     in_halves = isinstance(loss, MixedLoss) and not variations_of(meta.fidelity).one_balance
     kind = HalvesWeights if in_halves else LearnedWeights
     head = kind(WeightNet(meta.hidden), loss).to(device)
@@ -48,5 +48,5 @@ def weight_head(
 
 
 def judging_rows(meta: MetaConfig) -> CrossFit | None:
-    """The rows of a train batch that judge it; None where there is a meta set."""
+    """The `CrossFit` of `meta.source = batch`; None if a meta set is used."""
     return CrossFit(meta.clean_share) if meta.source == "batch" else None

@@ -1,4 +1,4 @@
-"""What a method's step is built from, besides the network."""
+"""The settings that a method's step is built from."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ __all__ = ["StepSettings"]
 
 @dataclass(frozen=True)
 class StepSettings:
-    """Settings and facts that the builder of a method's step may ask for.
+    """Settings for the builder of a method's step.
 
     Attributes:
         method, meta: sections of the config.
-        classes: of the data.
-        noise: seeded anew each epoch, alike on every process; on the network's device.
-        class_loss: the loss of one example of section `loss`; None where it is cross-entropy.
-        mixed: train batches are MixMatch's, of labelled and unlabelled rows (`mixmatch`).
+        classes: number of classes of the data.
+        noise: a generator on the network's device, reseeded every epoch with the same seed on
+            every process.
+        class_loss: the example loss of section `loss`; None for plain cross-entropy.
+        mixed: whether train batches hold labelled and unlabelled rows (`mixmatch`).
     """
 
     method: MethodConfig
@@ -35,5 +36,5 @@ class StepSettings:
 
     @property
     def example_loss(self) -> nn.Module | None:
-        """The loss of one row of a train batch; None where it is plain cross-entropy."""
+        """The loss of one row of a train batch; None for plain cross-entropy."""
         return MixedLoss() if self.mixed else self.class_loss

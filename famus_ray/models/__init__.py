@@ -1,1 +1,1 @@
-"""Networks, and the layer groups that gates open and close."""
+"""Networks, and their layer groups for gates."""

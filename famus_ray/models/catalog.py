@@ -1,5 +1,6 @@
-"""Networks by name: the small ones written here, and any classifier of timm or torchvision."""
+"""Networks by name: this package's own, and any classifier of timm or torchvision."""
 
+# Shapes: B images, H x W pixels.
 from __future__ import annotations
 
 import re
@@ -21,7 +22,7 @@ __all__ = ["build_model"]
 
 Small = Callable[..., nn.Module]
 
-# name: class, and its blocks and widths of each stage
+# name: class, blocks of each stage, widths of each stage
 _SMALL: dict[str, tuple[Small, tuple[int, ...], tuple[int, ...]]] = {
     "preact_resnet18": (PreActResNet, (2, 2, 2, 2), (64, 128, 256, 512)),
     "preact_resnet8": (PreActResNet, (1, 1, 1), (16, 32, 64)),
@@ -31,10 +32,12 @@ _OWN = (*_SMALL, "wrn28_10", "wrn40_2")
 
 
 def build_model(model: ModelConfig, classes: int, channels: int) -> nn.Module:
-    """A network from images (B, channels, H, W) to logits (B, classes), newly initialised.
+    """A new network from images (B, channels, H, W) to logits (B, classes).
+
+    Its weights are random, or from the file `model.weights`.
 
     Raises:
-        UserError: an unknown name, widths that do not fit, or weights that do not.
+        UserError: an unknown name, or widths or weights that do not fit.
     """
     network = _build(model, classes, channels)
     if model.weights is not None:
@@ -67,10 +70,10 @@ def _build(model: ModelConfig, classes: int, channels: int) -> nn.Module:
 
 
 def _small(name: str) -> tuple[Small, tuple[int, ...], tuple[int, ...]] | None:
-    """A network written here, with the blocks and widths of its stages."""
+    """One of this package's networks, with the blocks and widths of its stages."""
     if name in _SMALL:
         return _SMALL[name]
-    # wrn28_10 is 28 layers deep, 6 n + 4 for n blocks in each stage, and 10 times as wide
+    # wrn28_10 has 28 layers, 6 n + 4 for n blocks in each stage, and is 10 times as wide
     match = re.fullmatch(r"wrn(\d+)_([1-9]\d*)", name)
     if match is not None and max(map(len, match.groups())) > 3:
         raise UserError(f"model.name = {name[:100]}: at most wrn994_999 can be built")
@@ -82,7 +85,7 @@ def _small(name: str) -> tuple[Small, tuple[int, ...], tuple[int, ...]] | None:
 
 
 def _of_library(name: str) -> Callable[[int, int], nn.Module]:
-    """What makes a network of timm or torchvision for so many classes and channels."""
+    """A function that builds a network of timm or torchvision from classes and channels."""
     import timm
     import torchvision
 
@@ -107,7 +110,7 @@ def _of_library(name: str) -> Callable[[int, int], nn.Module]:
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:
-    """Fill the network from a file; a classifier of another size keeps its fresh weights."""
+    """Loads weights from a file; a classifier of another size keeps its random weights."""
     state = _read_weights(path)
     own = network.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
@@ -119,7 +122,7 @@ def _load_weights(network: nn.Module, path: Path) -> None:
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors by name; nothing else in the file is ever built."""
+    """Tensors by name; nothing else is unpickled."""
     if not path.is_file():
         raise UserError(f"model.weights = {path}: no such file")
     try:
@@ -129,7 +132,7 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes the readers raise
+    except Exception as error:  # a damaged file raises errors of many types
         reason = first_line(error)
         raise UserError(f"model.weights = {path}: cannot be read ({reason})") from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):

@@ -1,4 +1,4 @@
-"""A classifier that measures angles only: what LDAM's margins are margins of."""
+"""A classifier by cosine similarity, on which LDAM's margins are defined."""
 
 # Shapes: B examples, D features, C classes.
 from __future__ import annotations
@@ -11,7 +11,13 @@ __all__ = ["CosineClassifier"]
 
 
 class CosineClassifier(nn.Module):
-    """scale * cos(features, class weights): logits (B, C) in [-scale, scale] (Cao et al. 2019)."""
+    """Logits (B, C) = scale * cos(features, class weights), in [-scale, scale] (Cao et al. 2019).
+
+    Args:
+        features: D.
+        classes: C.
+        scale: above 0.
+    """
 
     def __init__(self, features: int, classes: int, scale: float) -> None:
         super().__init__()

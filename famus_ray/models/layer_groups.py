@@ -1,9 +1,10 @@
-"""Layer groups: the pieces of a network that one gate opens or closes (Eq. 7).
+"""Layer groups: the parts of a network that have one gate each (Eq. 7).
 
-Groups follow the order in which the network defines its layers, so "from here on" has
-a meaning: the groups from `gated_from` to the end are the gated tail.
+Groups are in the order in which the network defines its layers. Those from `gated_from` to the
+end are the gated tail.
 """
 
+# Shapes: G gated layer groups.
 from __future__ import annotations
 
 import re
@@ -18,13 +19,13 @@ from famus_ray.choices import Grouping
 
 __all__ = ["LayerGroup", "LayerGroups", "layer_groups"]
 
-_MOST = 0.8  # of a network's tensors: what holds so many is a wrapper or a body, and no stage
+_MOST = 0.8  # a module with more than this share of all tensors is a wrapper or body, not a stage
 _WEIGHT_MODULES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding, nn.Bilinear)
 
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """A name and the parameters under it, by their names in `model.named_parameters()`."""
+    """A named group of parameters, given by their names in `model.named_parameters()`."""
 
     name: str
     parameters: tuple[str, ...]
@@ -32,11 +33,11 @@ class LayerGroup:
 
 @dataclass(frozen=True)
 class LayerGroups:
-    """A network's trainable parameters, cut into groups; the gated tail comes last.
+    """A network's trainable parameters in groups.
 
     Attributes:
-        trunk: groups below the tail, never gated and never a path of the meta gradient.
-        gated: the groups of the tail, G of them, one gate each.
+        trunk: groups below the tail, without gates; the meta gradient does not pass through them.
+        gated: the G groups of the tail, with one gate each.
         last_layer: gated parameters of the last layer (the classifier), for L_g (Eq. 11).
     """
 
@@ -52,22 +53,23 @@ class LayerGroups:
 def layer_groups(
     model: nn.Module, grouping: Grouping | Sequence[str] = "layer", gated_from: str = "all"
 ) -> LayerGroups:
-    """The network's layer groups under `grouping`, gated from `gated_from` on.
+    """The network's layer groups, gated from `gated_from` on.
 
     Args:
-        grouping: `tensor` is one group a parameter tensor (the released code); `layer` a
-            convolution or linear layer with its norm; `block` an element of the outermost
-            sequence (`layer1.0`, `blocks.3`); `stage` a top-level child of the network. A
-            sequence of regular expressions makes one group of each, of the parameters in whose
-            names it is found and no earlier one is; they alone are gated.
-        gated_from: `all` gates every group; `last_stage` and `last_block` those from the last
-            stage or block on that has several convolutions or linear layers, the classifier
-            aside (layer4, layer4.1 of a ResNet-18); anything else is the beginning of a group's
-            or parameter's name.
+        model: the network.
+        grouping: size of a group. `tensor`: one parameter tensor (the released code); `layer`: a
+            convolution or linear layer with its norm; `block`: an element of the outermost
+            sequence (`layer1.0`, `blocks.3`); `stage`: a top-level child of the network. With a
+            sequence of regular expressions, each makes a group of the parameters whose names it
+            matches and no earlier one does; only these groups are gated.
+        gated_from: first gated group. `all`: every group is gated; `last_stage`, `last_block`:
+            the last stage or block with several convolutions or linear layers, not counting the
+            classifier (layer4, layer4.1 of a ResNet-18); otherwise the beginning of a group's or
+            parameter's name.
 
     Raises:
-        ValueError: an unknown grouping, a `gated_from` that no parameter begins with, or an
-            expression that is malformed or finds nothing.
+        ValueError: an unknown grouping, a `gated_from` that no parameter's name begins with, or a
+            regular expression that is malformed or matches nothing.
     """
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     if not names:
@@ -132,7 +134,7 @@ def _first_gated(names: list[str], filters: list[str], gated_from: str, body: li
         piece = pieces[gated_from]
         classifier = piece(names[-1])
         if body and classifier.rpartition(".")[2].isdigit():
-            classifier = ""  # tied to the embedding: what comes last is a block of the body
+            classifier = ""  # tied to the embedding: the last parameters are a block's
         below = [piece(name) for name in filters if piece(name) != classifier]
         deep = [s for s in below if below.count(s) > 1]
         start = deep[-1] if deep else classifier
@@ -152,8 +154,11 @@ def _module_of(parameter: str) -> str:
 
 
 def _body(names: list[str]) -> list[str]:
-    """The path to the module whose children are the stages: through every module that holds
-    most of the network, such as `features`, `blocks`, or the `backbone` of a wrapper."""
+    """The path to the module whose children are the stages.
+
+    It leads through every module that holds most of the network, such as `features`, `blocks`,
+    or the `backbone` of a wrapper.
+    """
     paths = [_module_of(name).split(".") for name in names]
     body: list[str] = []
     while True:
@@ -166,13 +171,13 @@ def _body(names: list[str]) -> list[str]:
 
 
 def _stage_of(body: list[str], parameter: str) -> str:
-    """The child of the body that it is in, or of the module around the body."""
+    """The stage of a parameter: its child of the body, or of a module around the body."""
     path = _module_of(parameter).split(".")
     return ".".join(path[: _shared(body, path) + 1]) or parameter
 
 
 def _block_of(body: list[str], parameter: str) -> str:
-    """The element of a sequence in the body that it is in."""
+    """The block of a parameter: its element of a sequence in the body, else its stage."""
     path = _module_of(parameter).split(".")
     shared = _shared(body, path)
     for i, part in enumerate(path):
@@ -183,13 +188,16 @@ def _block_of(body: list[str], parameter: str) -> str:
 
 
 def _shared(body: list[str], path: list[str]) -> int:
-    """How many steps a path goes towards the body."""
+    """The length of the common beginning of a path and the path to the body."""
     return sum(path[:i] == body[:i] for i in range(1, len(body) + 1))
 
 
 def _layer_namer(model: nn.Module) -> Callable[[str], str]:
-    """Each norm joins the weight layer before it in definition order, or the one after
-    it where its parent defines a norm first (pre-activation blocks)."""
+    """A function from a parameter's name to its layer's name.
+
+    A norm joins the weight layer that is defined before it, or the one after it if its parent
+    defines a norm first (pre-activation blocks).
+    """
     owners: dict[str, str] = {}
     norm_first: dict[str, bool] = {}
     waiting: list[str] = []

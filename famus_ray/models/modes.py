@@ -1,4 +1,4 @@
-"""Modes of a network: training, and evaluation for a while."""
+"""A context for evaluation mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["eval_mode"]
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode for a while, then as it was."""
+    """Inside, the network is in evaluation mode; afterwards its mode is as before."""
     was_training = model.training
     model.eval()
     try:

@@ -1,9 +1,10 @@
 """Pre-activation residual networks for small images (He et al. 2016).
 
-The layout is the one that noisy-label work compares on: a 3x3 stem with its norm, and
-`layer1` to `layer4` of basic blocks whose shortcut starts after the first activation.
+The layout is the usual one in work on noisy labels: a 3x3 stem with a norm, and `layer1` to
+`layer4` of basic blocks whose shortcut starts after the first activation.
 """
 
+# Shapes: B images, H x W pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -15,20 +16,20 @@ __all__ = ["Norm", "PreActBlock", "PreActResNet", "he_initialised", "norm_layer"
 
 Norm = Callable[[int], nn.Module]
 
-# oneDNN's 1x1 convolution with a stride writes past its memory when there are fewer input channels
-# than its vectors hold: 8 with AVX2, 16 with AVX-512 (oneDNN, issue 6035).
+# oneDNN's strided 1x1 convolution writes out of bounds if there are fewer input channels than a
+# vector register holds: 8 with AVX2, 16 with AVX-512 (oneDNN, issue 6035).
 _NARROW = 16
 
 
 def norm_layer(kind: str) -> Norm:
-    """`batch`, or `group` (groups of 8 channels), which couples no examples."""
+    """The norm of a kind: `batch`, or `group` (groups of 8 channels, examples not coupled)."""
     if kind == "group":
         return lambda channels: nn.GroupNorm(max(1, channels // 8), channels)
     return nn.BatchNorm2d
 
 
 def he_initialised(network: nn.Module) -> None:
-    """Draw every convolution anew from N(0, 2 / (its kernel size x output channels))."""
+    """Initialises every convolution from N(0, 2 / (kernel size x output channels))."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -41,7 +42,15 @@ def residual_stages(
     widths: Sequence[int],
     norm: Norm,
 ) -> dict[str, nn.Sequential]:
-    """`layer1` and so on: stages of blocks; the ones after the first halve the resolution."""
+    """Stages of blocks by name, `layer1` and so on; those after the first halve the resolution.
+
+    Args:
+        block: called with input channels, output channels, stride and norm.
+        inputs: channels of the first block's input.
+        blocks: number of blocks of each stage.
+        widths: channels of each stage.
+        norm: called with the number of channels.
+    """
     stages = {}
     for i, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
         stages[f"layer{i}"] = stage = nn.Sequential()
@@ -52,7 +61,7 @@ def residual_stages(
 
 
 class PreActBlock(nn.Module):
-    """Two 3x3 convolutions, each behind its norm and ReLU, around a shortcut."""
+    """A residual block of two 3x3 convolutions, each after a norm and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -61,7 +70,7 @@ class PreActBlock(nn.Module):
         self.bn2 = norm(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.shortcut: nn.Module | None = None
-        self.every = stride if inputs < _NARROW else 1  # of these pixels the shortcut sees one
+        self.every = stride if inputs < _NARROW else 1  # stride by slicing, for the bug in oneDNN
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Conv2d(inputs, outputs, 1, stride // self.every, bias=False)
 
@@ -78,6 +87,8 @@ class PreActResNet(nn.Module):
     """Logits (B, classes) from images (B, channels, H, W).
 
     Args:
+        classes: number of classes.
+        channels: of the images.
         blocks: blocks of each stage; stages after the first halve the resolution.
         widths: channels of each stage; the stem has as many as the first.
         norm: `batch` or `group`.

@@ -1,5 +1,6 @@
-"""Mixed precision as a property of the network: its forward in bfloat16, all else in float32."""
+"""Mixed precision: the network's forward in bfloat16, everything else in float32."""
 
+# Shapes: B examples, C classes.
 from __future__ import annotations
 
 from typing import Any
@@ -11,10 +12,10 @@ __all__ = ["in_bfloat16"]
 
 
 def in_bfloat16(model: nn.Module) -> nn.Module:
-    """The same network, whose calls run under autocast to bfloat16 and give float32 logits.
+    """The same network; its calls run under autocast to bfloat16 and return float32 logits (B, C).
 
-    Parameters, gradients, loss heads and the meta model stay float32. Every call is a
-    region of its own, so that no cast of a parameter outlives the parameter's update.
+    Parameters, gradients, loss heads and the meta model stay in float32. Every call has its own
+    autocast region: a cached cast of a parameter would be stale after the parameter's update.
     """
     regions: list[torch.autocast] = []
 

@@ -1,9 +1,10 @@
 """Residual networks for small images as first published (He et al. 2015, section 4.2).
 
-Their shortcuts have no parameters: where a stage begins, the image is subsampled and the
-missing channels are zero (option A).
+Their shortcuts have no parameters: at the start of a stage the image is subsampled and padded
+with zero channels (option A).
 """
 
+# Shapes: B images, H x W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ __all__ = ["ResNet"]
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, each before its norm, around a shortcut without parameters."""
+    """A residual block of two 3x3 convolutions, each before a norm; its shortcut has no weights."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -38,8 +39,10 @@ class ResNet(nn.Module):
     """Logits (B, classes) from images (B, channels, H, W).
 
     Args:
+        classes: number of classes.
+        channels: of the images.
         blocks: blocks of each stage; stages after the first halve the resolution.
-        widths: channels of each stage; the stem has those of the first.
+        widths: channels of each stage; the stem has as many as the first.
         norm: `batch` or `group`.
     """
 

@@ -1,5 +1,6 @@
 """Wide residual networks for small images (Zagoruyko & Komodakis 2016), without dropout."""
 
+# Shapes: B images, H x W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ class WideResNet(nn.Module):
     """Logits (B, classes) from images (B, channels, H, W).
 
     Args:
+        classes: number of classes.
+        channels: of the images.
         blocks: blocks of each stage: WRN-28-10 has 4, (28 - 4) / 6.
         widths: channels of each stage: WRN-28-10 has 160, 320 and 640; the stem has 16.
         norm: `batch` or `group`.

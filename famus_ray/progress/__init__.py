@@ -1,1 +1,1 @@
-"""What a person watches: the epochs of a run, the trials of a study."""
+"""Progress on the terminal: the epochs of a run, the trials of a study."""

@@ -1,4 +1,4 @@
-"""What a person sees while something runs: a bar in a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Bar:
-    """A bar on standard error, plain lines now and then where that is no terminal."""
+    """A progress bar on standard error; plain lines every few seconds if that is no terminal.
+
+    Args:
+        label: of the bar.
+        total: value of a full bar.
+        columns: further columns of the bar.
+        console: standard error by default.
+    """
 
     def __init__(
         self, label: str, total: int, *columns: ProgressColumn, console: Console | None = None
@@ -57,11 +64,11 @@ class Bar:
             self._screen.stop()
 
     def view(self) -> RenderableType:
-        """What stands in the terminal now."""
+        """The content of the terminal: the bar and the latest message."""
         return Group(self.bar, Text(self._news))
 
     def show(self, completed: float, news: str) -> None:
-        """Move the bar; without a terminal, a line now and then, and always the last."""
+        """Updates the bar; without a terminal prints a line every few seconds, and the last one."""
         self.bar.update(self._task, completed=completed, total=self.total)
         self._news = news
         now = time.monotonic()
@@ -73,7 +80,7 @@ class Bar:
 
 
 class EpochProgress(Bar):
-    """Progress of one run: give `on_epoch` and `on_step` to the training."""
+    """The progress of one run; pass its `on_epoch` and `on_step` to the training."""
 
     def __init__(self, label: str, epochs: int, console: Console | None = None) -> None:
         super().__init__(label, epochs, TimeRemainingColumn(), console=console)

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: one calm view in a terminal, plain lines elsewhere."""
+"""Progress of a study: one view in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyProgress", "progress_of", "spark_line"]
 
 _LEVELS = "▁▂▃▄▅▆▇█"
-_MOST_TRIALS = 8  # that get a line of their own
+_MOST_TRIALS = 8  # with a line of their own
 
 
 @dataclass
@@ -35,16 +35,17 @@ class _Running:
     epoch: int = 0
     seconds: float = 0.0
     values: list[float] = field(default_factory=list)
-    again: bool = False  # a leader, with a further seed
+    again: bool = False  # trains a leader with a further seed
 
 
 class StudyProgress(Bar):
-    """Progress of a study, from what its ledger is told: give `on_trial` to it.
+    """The progress of a study; pass its `on_trial` to the study.
 
     Args:
         config: that every trial starts from.
-        trials: how many there will be.
-        earlier: the table of trials of a study that goes on.
+        trials: planned number of trials.
+        earlier: table of the trials of a resumed study.
+        console: standard error by default.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class StudyProgress(Bar):
         self._running: dict[int, _Running] = {}
         self._ended: Counter[str] = Counter()
         self._values: dict[int, float] = {}  # of the trials that may be the best
-        self._seconds = 0.0  # of training, in trials that have ended
+        self._seconds = 0.0  # training time of ended trials
         if earlier is not None:
             self._ended.update(state for state in earlier["state"] if state in FINAL)
             self._seconds = float(earlier["seconds"].sum())
@@ -69,7 +70,7 @@ class StudyProgress(Bar):
         self._began: float | None = None
 
     def on_trial(self, news: TrialNews) -> None:
-        self.total = max(self.total, news.number + 1)  # children, of pbt, come in addition
+        self.total = max(self.total, news.number + 1)  # children of pbt are additional trials
         if news.event == "started":
             self._seconds += self._running.pop(news.number, _Running()).seconds  # tried again
             self._running[news.number] = _Running(again=news.again)
@@ -91,7 +92,7 @@ class StudyProgress(Bar):
         self.show(self._ended.total(), "  ".join(self._parts()))
 
     def view(self) -> RenderableType:
-        """The bar, what the study came to so far, and a line for each trial that runs."""
+        """The bar, the study's results so far, and a line for each running trial."""
         trials = Table.grid(padding=(0, 2))
         for number, trial in list(self._running.items())[:_MOST_TRIALS]:
             latest = f"{trial.values[-1]:.4f}" if trial.values else ""
@@ -104,7 +105,7 @@ class StudyProgress(Bar):
         return Group(self.bar, Text("  ".join(self._parts())), trials)
 
     def _parts(self) -> Iterator[str]:
-        if self._values:  # of equals the first trial, as in the table
+        if self._values:  # ties go to the first trial, as in the table
             number = max(self._values, key=lambda number: (self._values[number], -number))
             yield f"best {self._values[number]:.4f} (trial {number})"
         if self._running:
@@ -145,14 +146,21 @@ def progress_of(
     more_trials: int = 0,
     console: Console | None = None,
 ) -> StudyProgress:
-    """The progress of the study in the folder `path`, which is there already."""
+    """The progress of an existing study.
+
+    Args:
+        path: the study's folder.
+        overrides: `section.key=value` from the command line.
+        more_trials: number of trials to add.
+        console: standard error by default.
+    """
     space = saved_space(path, overrides)
     planned = space.planned_runs() + more_trials
     return StudyProgress(space.base.config, planned, load_trials(path), console)
 
 
 def spark_line(values: Sequence[float], width: int = 20) -> str:
-    """The last `width` values as bars, between the lowest and the highest of them."""
+    """The last `width` values as a line of bars, scaled from their minimum to their maximum."""
     shown = values[-width:]
     if not shown:
         return ""

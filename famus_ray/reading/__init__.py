@@ -1,1 +1,1 @@
-"""Reading runs and studies: pandas and plotly, neither torch nor Ray."""
+"""Reading runs and studies with pandas and plotly; needs neither torch nor Ray."""

@@ -18,11 +18,13 @@ _GRADIENT = {
 
 
 def diagnosis_figures(curves: pd.DataFrame) -> dict[str, go.Figure]:
-    """By title: how often each gate was open, the gated against the full meta gradient, and the
-    weights of right and of wrong labels, over epochs; what the run did not measure is left out.
+    """Figures of a run's diagnostics over epochs, by title.
+
+    They show how often each gate was open, the gated compared with the full meta gradient, and
+    the weights of right and of wrong labels. Figures without measurements are left out.
 
     Args:
-        curves: of one run, as `load_curves` gives them.
+        curves: of one run, from `load_curves`.
     """
     figures = {}
     gates = _wide(curves, "gates/").drop(columns="open", errors="ignore")
@@ -40,7 +42,10 @@ def diagnosis_figures(curves: pd.DataFrame) -> dict[str, go.Figure]:
 
 
 def _wide(curves: pd.DataFrame, prefix: str) -> pd.DataFrame:
-    """One row an epoch, one column a metric that begins so, without the prefix."""
+    """A table of the metrics with a prefix: one row per epoch, one column per metric.
+
+    The columns' names are without the prefix.
+    """
     rows = curves[curves["metric"].str.startswith(prefix)]
     table = rows.pivot_table(index="epoch", columns="metric", values="value", sort=False)
     return table.rename(columns=lambda name: str(name).removeprefix(prefix)).sort_index()

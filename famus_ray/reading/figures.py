@@ -37,7 +37,7 @@ _STATE = {
     "failed": "#c0392b",
     "interrupted": "#d9a529",
 }
-_FEWEST_DECADES = 0.6  # in less, ticks at 1, 2 and 5 are too few
+_FEWEST_DECADES = 0.6  # with fewer, ticks at 1, 2 and 5 are too few
 _LAYOUT = {
     "template": "plotly_white",
     "font": {"family": "system-ui, sans-serif", "size": 13},
@@ -48,7 +48,7 @@ _LAYOUT = {
 
 
 def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str) -> go.Figure:
-    """The metric over epochs, one line a trial, a replica's dotted; the best one stands out."""
+    """The metric over epochs, one line per trial, dotted for replicas; the best is highlighted."""
     figure = epochs_figure(metric, curves["epoch"])
     best = best_of(trials)
     shown: set[str] = set()
@@ -77,8 +77,10 @@ def trial_curves_figure(curves: pd.DataFrame, trials: pd.DataFrame, metric: str)
 
 
 def schedule_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure:
-    """A setting that changed in the run over epochs, a line each completed trial and its
-    forebears; the best one stands out."""
+    """A setting that pbt changed, over epochs.
+
+    One line per completed trial, continued by its ancestors' values; the best is highlighted.
+    """
     best = best_of(trials)
     number = -1 if best is None else best.number
     shown = trials[trials["state"].eq("completed") | trials["trial"].eq(number)]["trial"]
@@ -101,7 +103,7 @@ def schedule_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figu
 
 
 def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
-    """Mean over seeds of each method, in a band of one standard deviation."""
+    """The mean over seeds of each method, with a band of one standard deviation."""
     figure = epochs_figure(metric, curves["epoch"])
     for method, rows in curves.groupby("method"):
         over_seeds = rows.groupby("epoch")["value"].agg(["mean", "std"]).fillna(0.0).reset_index()
@@ -127,9 +129,9 @@ def comparison_figure(curves: pd.DataFrame, metric: str) -> go.Figure:
 
 
 def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
-    """The metric against one cost, a point a completed trial; the Pareto front as a line.
+    """The metric over one cost: a point per completed trial, and the Pareto front as a line.
 
-    Trials that break a constraint are hollow.
+    Points of trials that break a constraint are hollow.
     """
     figure = new_figure(cost.removeprefix(COST), metric)
     done, front = trials[trials["state"] == "completed"], pareto_front(trials)
@@ -149,7 +151,7 @@ def pareto_figure(trials: pd.DataFrame, cost: str, metric: str) -> go.Figure:
 
 
 def importance_figure(shares: pd.DataFrame) -> go.Figure:
-    """One bar a setting: its share of the variance, and a line over its interval."""
+    """One bar per setting: its share of the variance, with its interval as an error bar."""
     figure = new_figure("share of the variance", "")
     ordered = shares[::-1]
     figure.add_bar(
@@ -166,9 +168,14 @@ def importance_figure(shares: pd.DataFrame) -> go.Figure:
 
 
 def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure:
-    """The value of each trial over one setting, coloured by state; `log`: by its logarithm.
+    """The value of each trial over one setting, coloured by state.
 
-    Trials that break a constraint are hollow.
+    Points of trials that break a constraint are hollow.
+
+    Args:
+        trials: `load_trials`.
+        setting: by dotted key.
+        log: whether the axis of the setting is logarithmic.
     """
     figure = new_figure(setting, "value")
     given = trials[PARAMETER + setting]
@@ -196,7 +203,7 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
 
 
 def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
-    """One quantity of a single run on each split, over epochs."""
+    """One quantity of a run over epochs, one line per split."""
     figure = epochs_figure(quantity, curves["epoch"])
     for metric, rows in curves.groupby("metric"):
         if str(metric).endswith(f"/{quantity}"):
@@ -225,13 +232,13 @@ def new_figure(x: str, y: str) -> go.Figure:
 
 
 def epochs_figure(y: str, epochs: pd.Series) -> go.Figure:
-    """An empty figure over these epochs, with a tick at whole ones only."""
+    """An empty figure with an axis of epochs; its ticks are whole numbers."""
     last = 1 if epochs.empty else int(epochs.max())
     return new_figure("epoch", y).update_xaxes(tick0=0, dtick=_whole_step(last))
 
 
 def _log_axis(values: pd.Series) -> dict[str, Any]:
-    """An axis with few enough ticks that their whole numbers fit side by side."""
+    """A logarithmic axis whose tick labels do not overlap."""
     positive = values[values > 0]
     decades = math.log10(positive.max() / positive.min()) if len(positive) else 0.0
     if decades < _FEWEST_DECADES:
@@ -243,7 +250,7 @@ def _log_axis(values: pd.Series) -> dict[str, Any]:
 
 
 def _whole_step(span: float) -> int:
-    """Between ticks at whole numbers, of which about ten fit side by side."""
+    """The distance between ticks at whole numbers, for at most about ten ticks."""
     steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
     step: int = next(step for step in steps if span <= 10 * step)
     return step

@@ -28,11 +28,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run came to; accuracies are shares in [0, 1].
+    """The results of a run; accuracies are shares in [0, 1].
 
     Attributes:
         epochs: completed.
-        best_epoch: the one with the highest accuracy on `selected_on`, the latest of equals.
+        best_epoch: epoch of the highest accuracy on `selected_on`, the latest one of ties.
         best: test accuracy at that epoch.
         last10: mean test accuracy of the last ten epochs.
         seconds_per_step: mean over the epochs.
@@ -48,23 +48,25 @@ class RunSummary:
 
 
 def load_trials(study: str | Path) -> pd.DataFrame:
-    """One row a trial of a study, in the order of the suggestions.
+    """The trials of a study, one row per trial, in the order of their start.
 
     - `trial`, `trial_id`: its number, from 0, and the name of its folder under trials/;
     - `replicates`: the trial whose configuration it trains with another seed;
-    - `parent`, `from_epoch`: the trial and epoch whose checkpoint it went on from (pbt);
+    - `parent`, `from_epoch`: the trial and epoch whose checkpoint it continued from (pbt);
     - `state`: running, completed, pruned, failed or interrupted;
-    - `value`, `value_std`: the study's metric at the best epoch, a share in [0, 1] where it is an
-      accuracy, and its deviation over seeds; empty where it was never finite;
-    - `epochs`, `seconds`, `attempts`: completed epochs, training time, how often it began;
+    - `value`, `value_std`: the study's metric at the best epoch, a share in [0, 1] if it is an
+      accuracy, and its standard deviation over seeds; empty if it was never finite;
+    - `epochs`, `seconds`, `attempts`: completed epochs, training time, number of starts;
     - `started`, `ended`, `node`: when and where it ran;
     - `reason`: why it was pruned;
     - `error`: the traceback of a failed trial, or how a pruned one diverged.
 
-    Then one column `param.<setting>` a searched setting, the text null where null was chosen and
-    empty where a condition left it out; `cost.<curve>` a minimised objective, and
-    `excess.<constraint>` a constraint, above 0 where it is broken. Comes from the ledger, so
-    failed, pruned and interrupted trials are in it, and so is a study that is still under way.
+    There are further columns for each searched setting, `param.<setting>`: empty where its
+    condition does not hold, and the text `null` for null; for each minimised objective,
+    `cost.<curve>`; and for each constraint, `excess.<constraint>`, above 0 where it is broken.
+
+    The table comes from the ledger: it has failed, pruned and interrupted trials, and can be read
+    while the study is running.
 
     Args:
         study: its path, or its name under `runs/`.
@@ -85,12 +87,12 @@ def load_trials(study: str | Path) -> pd.DataFrame:
         return rebuilt
     if is_study(folder):
         raise UserError(f"{folder}: a study whose ledger.jsonl, which holds its trials, is gone")
-    load_config(folder)  # the UserError of a folder that is neither
+    load_config(folder)  # raises UserError if the folder is neither
     raise UserError(f"{folder}: a run, not a study, so it has no trials")
 
 
 def _kept_table(path: Path) -> pd.DataFrame | None:
-    """The table of a study's last command; None, with a warning, where it cannot be read."""
+    """The table written by a study's last command; None, with a warning, if it is damaged."""
     if not path.is_file():
         return None
     try:
@@ -101,27 +103,27 @@ def _kept_table(path: Path) -> pd.DataFrame | None:
 
 
 def load_curves(folder: str | Path) -> pd.DataFrame:
-    """Tidy curves of a run or of all trials of a study, one row an epoch and metric.
+    """The curves of a run or of all trials of a study, one row per epoch and metric.
 
     - `trial`: the number in the trials table, or the folder's name for a single run;
-    - `seed`: empty where a trial has one run only;
+    - `seed`: empty if a trial has one run only;
     - `epoch`: completed epochs, from 1;
     - `metric`: split/quantity, such as `test/top1`, `train/loss`, `time/step`, `gates/open`;
     - `value`: `top1`, `top5` and gates are shares in [0, 1], losses in nats, times in seconds.
 
+    A trial of a study with missing or damaged curves is left out, with a warning.
+
     Args:
         folder: its path, or its name under `runs/`.
 
-    A trial of a study whose curves are gone or damaged is left out, with a warning.
-
     Raises:
-        UserError: neither a run nor a study, or no epoch that is finished.
+        UserError: neither a run nor a study, or no finished epoch.
     """
     path = find_folder(folder)
     if (path / "curves.parquet").is_file():
         return _curves(path / "curves.parquet", path.name, None)
     if not is_study(path):
-        load_config(path)  # the UserError of a folder that is neither
+        load_config(path)  # raises UserError if the folder is neither
         raise UserError(f"{path}: has not finished an epoch yet; it has no curves.parquet")
     frames = []
     columns = ["trial", "trial_id", "epochs"]
@@ -140,7 +142,7 @@ def load_curves(folder: str | Path) -> pd.DataFrame:
 
 
 def _curves_of_trial(folder: Path, trial: int) -> Iterator[pd.DataFrame]:
-    """The curves of each seed of a trial, those that cannot be read named in a warning."""
+    """The curves of each seed of a trial; unreadable ones are left out with a warning."""
     for path in (folder / "curves.parquet", *sorted(folder.glob("seed-*/curves.parquet"))):
         seed = path.parent.name.removeprefix("seed-") if path.parent != folder else None
         if path.is_file():
@@ -158,28 +160,28 @@ def _curves(path: Path, trial: int | str, seed: int | None) -> pd.DataFrame:
 
 
 def load_samples(run: str | Path) -> pd.DataFrame:
-    """One row a training example, division and network.
+    """The divisions of a run, one row per training example, division and network.
 
-    - `epoch`: completed when the division was made; the last division has the highest;
-    - `network`: the one that judged: 0, or 1 for the second of two;
+    - `epoch`: completed epochs when the division was made; the last division has the highest;
+    - `network`: the network that judged: 0, or 1 for the second of two;
     - `id`: the example's place in the data set's training order;
-    - `label`, `true_label`: what training sees, and before corruption (-1 where unknown);
+    - `label`, `true_label`: the label in training, and before corruption (-1 where unknown);
     - `prediction`: the class with the highest probability;
     - `loss`: cross-entropy of `label` in nats;
     - `p_clean`: probability that `label` is right, in [0, 1], from the mixture;
-    - `weight`: the meta model's, in (0, 1), before normalisation; empty without one.
+    - `weight`: from the meta model, in (0, 1), before normalisation; empty without one.
 
     Args:
         run: its path, or its name under `runs/`.
 
     Raises:
-        UserError: not the folder of a run, or of one that has not come to a division yet.
+        UserError: not the folder of a run, or the run has no division yet.
     """
     path = find_folder(run)
     if is_study(path):
         raise UserError(f"{path}: a study; name one of its runs, such as {path}/trials/0000")
     if not (path / "samples.parquet").is_file():
-        load_config(path)  # the UserError of a folder that is no run
+        load_config(path)  # raises UserError if the folder holds no run
         raise UserError(
             f"{path}: has not judged its labels yet; `famus-ray resume "
             f"{shlex.quote(str(path))}` finishes the run"
@@ -191,12 +193,11 @@ def load_samples(run: str | Path) -> pd.DataFrame:
 
 
 def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
-    """What one run came to, accuracies as shares in [0, 1]: its epochs, its best epoch, the test
-    accuracy there and over the last ten epochs, and the seconds of a step.
+    """The results of one run, with accuracies as shares in [0, 1].
 
     Args:
         curves: `load_curves` of one run; of a study, the rows of one trial and seed.
-        select: the split that picks the best epoch, the latest of equals.
+        select: the split that picks the best epoch, the latest one of ties.
     """
     finite = curves.replace({"value": [math.inf, -math.inf]}, math.nan)
     wide = finite.pivot_table(index="epoch", columns="metric", values="value", dropna=False)

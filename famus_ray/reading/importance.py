@@ -1,4 +1,4 @@
-"""How much each searched setting matters: to a study's value, and to how its trials end."""
+"""The importance of each searched setting for a study's value, and for how its trials end."""
 
 # Shapes: N trials, S settings, R resamples of the trials.
 from __future__ import annotations
@@ -15,7 +15,7 @@ from famus_ray.spaces.ranges import Range, Searched
 
 __all__ = ["FEWEST_TRIALS", "comparable_values", "outcomes", "parameter_importance"]
 
-FEWEST_TRIALS = 4  # with fewer a share of the variance means nothing
+FEWEST_TRIALS = 4  # with fewer a share of the variance is meaningless
 
 _TREES, _PERMUTATIONS, _RESAMPLES = 150, 4, 1000
 _LEVEL = 0.9  # of the intervals
@@ -28,12 +28,16 @@ Floats = NDArray[np.float64]
 def comparable_values(
     trials: pd.DataFrame, curves: pd.DataFrame, metric: str
 ) -> tuple[pd.DataFrame, int]:
-    """The trials with values that may be compared, and the epoch at which they were reached.
+    """The trials with comparable values, and the epoch of these values.
 
-    These are the completed trials, without those that train a leader again. With fewer than
-    `FEWEST_TRIALS` of them, all trials that reported, each with its best value up to the last
-    epoch that all of them reached: a pruned trial's final value is from another epoch than the
-    others'.
+    They are the completed trials, without replicas of leaders. If these are fewer than
+    `FEWEST_TRIALS`, they are all trials that reported, with their best values up to the last
+    epoch that all of them reached: the final values of pruned trials are from different epochs.
+
+    Args:
+        trials: `load_trials`.
+        curves: `load_curves`.
+        metric: the study's metric.
     """
     trials = trials[~is_replica(trials)]
     completed = trials[trials["state"] == "completed"]
@@ -51,21 +55,23 @@ def comparable_values(
 def parameter_importance(
     trials: pd.DataFrame, ranges: Mapping[str, Range], seed: int = 0
 ) -> pd.DataFrame:
-    """One row a setting, the most important first: `share`, `low`, `high`.
+    """The importance of each setting, one row per setting, the most important first.
 
-    `share` is the part of the variance of the value that the setting explains, alone and together
-    with others, as a forest of regression trees sees it, each tree in the trials that it was not
-    made from: half of what their squared error grows by when the setting is exchanged among them.
-    It is near 0 where the setting does not matter, below too by chance; what no setting explains
-    belongs to none, so that shares need not add up to 1. `low` to `high` is the range of nine
-    tenths of the resamples of the trials.
+    Columns: `share`, `low`, `high`. `share` is the permutation importance of the setting in a
+    random forest, in units of the variance of the value: half of the growth of the squared error
+    when the setting's values are permuted among the trials. Each tree predicts only the trials
+    that it was not fitted to (out of bag). A share includes interactions with other settings. It
+    is near 0, by chance also below, for a setting that does not matter. Shares need not add up to
+    1, as some variance may be explained by no setting. `low` and `high` are the ends of the 90 %
+    interval over resamples of the trials.
 
-    Over the settings that all of the trials have; empty with fewer than `FEWEST_TRIALS`
-    of them, or where all came to the same value.
+    It covers the settings that all of the trials have. It is empty with fewer than
+    `FEWEST_TRIALS` trials, or if all have the same value.
 
     Args:
         trials: `comparable_values`.
-        ranges: of the study's space.
+        ranges: of the study's space, by setting.
+        seed: of the forest, the permutations and the resamples.
     """
     columns = ["share", "low", "high"]
     trials = trials[np.isfinite(trials["value"].astype(float))]
@@ -93,8 +99,10 @@ def parameter_importance(
 
 
 def _growth_of_error(inputs_NS: Floats, values_N: Floats, seed: int) -> Floats:
-    """What each trial's squared error (N, S) grows by when a setting is exchanged among the trials,
-    by the mean prediction of the trees that were made without the trial."""
+    """The growth (N, S) of each trial's squared error when a setting is permuted among the trials.
+
+    The prediction is the mean over the trees that were fitted without the trial.
+    """
     from sklearn.ensemble import RandomForestRegressor
 
     count, settings = inputs_NS.shape
@@ -110,13 +118,13 @@ def _growth_of_error(inputs_NS: Floats, values_N: Floats, seed: int) -> Floats:
         trees_N += unseen_N
     errors = (sums / trees_N.clip(min=1) - values_N) ** 2
     growth = (errors[1:] - errors[0]).reshape(_PERMUTATIONS, settings, count).mean(axis=0)
-    # A permutation leaves one place in N as it was, on average.
+    # A permutation leaves one of N values in its place, on average.
     is_counted_N1 = (trees_N > 0)[:, None]
     return np.asarray(growth.T * is_counted_N1 * (count / (count - 1)), dtype=np.float64)
 
 
 def _as_numbers(values: pd.Series) -> Floats:
-    """Numbers as they are, other values by their places in a sorted list of them."""
+    """Numbers (N,): numeric values unchanged, others by their index in sorted order."""
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.notna().all():
         return np.asarray(numbers, dtype=np.float64)
@@ -125,11 +133,12 @@ def _as_numbers(values: pd.Series) -> Floats:
 
 
 def outcomes(trials: pd.DataFrame) -> pd.DataFrame:
-    """How the trials ended by the values of their settings: one row a setting and value, or bin of
-    values: `setting`, `value`, `trials`, and the shares `pruned`, `diverged` and `failed`.
+    """How the trials ended, one row per setting and value, or bin of values.
 
-    The setting whose values differ most in what ended early comes first. Empty where every trial
-    was completed. Trials that train a leader again, and those without an end, are left out.
+    Columns: `setting`, `value`, `trials`, and the shares `pruned`, `diverged` and `failed`, in
+    [0, 1]. The first setting is the one whose values differ most in their share of trials that
+    ended early. Empty if every trial was completed. Replicas of leaders, and trials that have not
+    ended, are left out.
 
     Args:
         trials: `load_trials`.
@@ -157,7 +166,7 @@ def outcomes(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _binned(values: pd.Series) -> pd.Series:
-    """Values for people; numbers of which there are many in bins that hold equally many."""
+    """The values as text for the user; more than a few numbers are put into bins of equal size."""
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.isna().any() or values.map(lambda v: isinstance(v, bool)).any():
         return values.astype(str)

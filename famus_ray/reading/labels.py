@@ -1,4 +1,4 @@
-"""The examples of a run, ranked by how probably their label is wrong."""
+"""The examples of a run, ranked by the probability that their label is wrong."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ _TRUSTED_FROM = 0.25  # of the way from guessing to always right
 
 
 def load_labels(run: str | Path) -> pd.DataFrame:
-    """One row a training example, the most suspicious label first: `id`, `is_label_issue`,
-    `label_score` (probability in [0, 1] that the given label is right), `given_label`,
-    `predicted_label`, `loss` in nats, `judgements`, `true_label`; `rank_labels` explains them.
+    """The training examples of a run, the most suspicious label first, one row per example.
 
-    Images that were held out of training, for validation or for the meta set, are not in it, and a
-    run that goes on judges its labels again: `what_is_missing` says how many, and how far it is.
+    Columns: `id`, `is_label_issue`, `label_score` (probability in [0, 1] that the given label is
+    right), `given_label`, `predicted_label`, `loss` in nats, `judgements`, `true_label`;
+    `rank_labels` explains them.
+
+    Images that were held out of training, for validation or for the meta set, are not included,
+    and a run that is resumed judges its labels again: see `what_is_missing`.
 
     Args:
         run: its path, or its name under `runs/`.
@@ -45,18 +47,21 @@ def load_labels(run: str | Path) -> pd.DataFrame:
 
 
 def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
-    """One row an example from the judgements of several epochs and networks (`tables.SAMPLES`).
+    """A ranking of examples by the judgements of several epochs and networks, one row per example.
 
-    The columns are those of cleanlab's label issues, and what they come from:
+    The columns are those of cleanlab's label issues, and some more:
 
     - `id`: the example's place in the data set's training order;
-    - `is_label_issue`: its label is more probably wrong than right;
+    - `is_label_issue`: whether its label is more probably wrong than right;
     - `label_score`: probability that the label is right, in [0, 1]: mean of p_clean;
     - `given_label`: the label that training saw;
-    - `predicted_label`: the class most often predicted, of equals the one predicted last;
+    - `predicted_label`: the class most often predicted; of ties the one predicted last;
     - `loss`: mean cross-entropy of the given label, in nats; it ranks equal scores;
-    - `judgements`: divisions, times networks, that the row sums up;
+    - `judgements`: number of judgements (divisions times networks) in the row;
     - `true_label`: before corruption, -1 where unknown.
+
+    Args:
+        samples: rows of `tables.SAMPLES`.
     """
     p_clean = samples["p_clean"].fillna(np.exp(-samples["loss"]))
     by_id = samples.assign(p_clean=p_clean).groupby("id", sort=True)
@@ -76,14 +81,14 @@ def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def label_quality(ranked: pd.DataFrame) -> LabelQuality:
-    """How well a ranking finds the labels that are known to be wrong.
+    """Measures of how well a ranking finds the labels that are known to be wrong, in [0, 1].
 
-    - `auroc`: probability that a wrong label ranks before a right one, of equals one half;
-    - `precision`: share of wrong labels among the first n, n the number of wrong labels;
-    - `wrong`: their share of all labels.
+    - `auroc`: probability that a wrong label ranks before a right one; a tie counts one half;
+    - `precision`: share of wrong labels among the first n, with n the number of wrong labels;
+    - `wrong`: share of wrong labels.
 
-    Labels with the same score, and loss where there is one, are equal: their order says nothing, so
-    both numbers are the mean over all of their orders.
+    Labels with the same score, and the same loss if there is one, are ties: their order has no
+    meaning, so both measures are the mean over all of their orders.
 
     Args:
         ranked: the most suspicious first, with `label_score`, `given_label` and `true_label`.
@@ -114,17 +119,17 @@ def label_quality(ranked: pd.DataFrame) -> LabelQuality:
 
 
 def _equals(ranked: pd.DataFrame) -> pd.Series[int]:
-    """The place, from 0, of each row's group of equals."""
+    """The index, from 0, of each row's group of ties."""
     keys = ranked[[c for c in ("label_score", "loss") if c in ranked]].fillna(np.inf)
     groups: pd.Series[int] = keys.ne(keys.shift()).any(axis=1).cumsum() - 1
     return groups
 
 
 def why_weak(run: str | Path) -> str:
-    """One line for people where a run's judgements of its labels are weak evidence, else empty.
+    """A message for the user if a run's judgements of its labels are weak evidence; else empty.
 
-    They are where its accuracy on the data that selects its best epoch, at the last division, is
-    not a quarter of the way from that of guessing the commonest label to 1.
+    They are weak if the accuracy on the split that selects the best epoch, at the last division,
+    is less than a quarter of the way from that of guessing the most common label to 1.
 
     Args:
         run: its path, or its name under `runs/`.
@@ -146,8 +151,10 @@ def why_weak(run: str | Path) -> str:
 
 
 def what_is_missing(run: str | Path) -> list[str]:
-    """Lines for people on what the list of a run's labels does not say: how far the run is, where
-    it has not finished, and how many of the data set's training images are not in the list.
+    """Messages for the user on the limits of the list of a run's labels.
+
+    They say how far an unfinished run is, and how many of the data set's training images are not
+    in the list.
 
     Args:
         run: its path, or its name under `runs/`.
@@ -175,13 +182,13 @@ def what_is_missing(run: str | Path) -> list[str]:
 
 
 def _held_out(run: Path) -> dict[str, int]:
-    """How many of the data set's own training images each other split holds, if it holds any."""
+    """The number of the data set's training images in each other split that holds some."""
     if not (run / "labels.parquet").is_file():
         return {}
     labels = read_table(run / "labels.parquet", LABELS, ["id", "split"])
     by_split = {str(split): set(rows) for split, rows in labels.groupby("split")["id"]}
     trained = by_split.get("train", set())
-    # A data set's own validation or meta images are numbered from 0, as its training images are.
+    # Ids of a data set's own validation or meta images start at 0 again, as its training images'.
     return {
         split: len(by_split[split])
         for split in ("validation", "meta")

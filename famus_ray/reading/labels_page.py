@@ -1,4 +1,4 @@
-"""The most suspicious labels as one HTML file that works offline, with pictures."""
+"""A page of the most suspicious labels with pictures: one HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ def write_labels_page(
     notes: Sequence[str] = (),
     warning: str = "",
 ) -> None:
-    """Write the `top` first examples of a ranking with their pictures.
+    """Writes the first `top` examples of a ranking with their pictures as an HTML file.
 
     Args:
-        ranked: as `labels.rank_labels` gives it.
-        pictures: PNG files by example id, of those that have one.
-        notes: what is not in it, and why there are no pictures.
-        warning: why the ranking is not to be trusted.
+        path: the file.
+        title: of the page.
+        ranked: from `labels.rank_labels`.
+        top: number of examples.
+        pictures: content of PNG files by example id; examples without one have no picture.
+        notes: sentences on missing examples or pictures.
+        warning: why the ranking should not be trusted; may be empty.
     """
     rows = [
         {**row, "picture": base64.b64encode(pictures.get(row["id"], b"")).decode()}

@@ -1,4 +1,4 @@
-"""The schedules that population based training found: each trial's settings over its epochs."""
+"""Schedules found by population based training: each trial's settings over its epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["changed_settings", "schedule_of"]
 
 
 def changed_settings(trials: pd.DataFrame) -> list[str]:
-    """The settings that some child has otherwise than its parent; none outside of pbt.
+    """The settings in which some child differs from its parent; empty without pbt.
 
     Args:
         trials: `load_trials`.
@@ -26,7 +26,13 @@ def changed_settings(trials: pd.DataFrame) -> list[str]:
 
 
 def schedule_of(trials: pd.DataFrame, number: int, setting: str) -> pd.Series:
-    """A setting over the epochs of a trial, by epoch from 1: before it was born, its parent's."""
+    """A setting of a trial by epoch, from 1; before the trial's start it is its parent's.
+
+    Args:
+        trials: `load_trials`.
+        number: of the trial.
+        setting: by dotted key.
+    """
     rows = trials.set_index("trial").to_dict("index")
     row = rows[number]
     values = dict.fromkeys(range(1, row["epochs"] + 1), row[PARAMETER + setting])

@@ -1,4 +1,4 @@
-"""Several objectives: the trials that no other trial beats in all of them."""
+"""The Pareto front of a study with several objectives."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ __all__ = ["cost_columns", "pareto_front"]
 
 
 def cost_columns(trials: pd.DataFrame) -> list[str]:
-    """The columns of the minimised objectives, `cost.<curve>`; none in most studies."""
+    """The columns of the minimised objectives, `cost.<curve>`; empty for most studies."""
     return [str(c) for c in trials if str(c).startswith(COST)]
 
 
 def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
-    """The completed trials, of those that keep every constraint, that no other is at least as
-    good as in all objectives and better in one: the highest value first. Without costs, the trials
-    with the highest value.
+    """The Pareto front of a study's trials, the highest value first.
+
+    It holds the completed trials that keep every constraint and are not dominated: no other such
+    trial is at least as good in all objectives and better in one. Without costs, it holds the
+    trials with the highest value.
 
     Args:
         trials: `load_trials`.

@@ -1,4 +1,4 @@
-"""The order of a table of trials, and which of them stand out."""
+"""The order of a table of trials, and marks of the best ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ __all__ = ["marks", "ranked"]
 
 
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:
-    """The same rows, what `marks` marks first, and each replica beneath its leader.
+    """The rows of a table of trials, the best first, and each replica below its leader.
 
-    Leaders that were trained again come by their mean, and the Pareto front of several objectives
-    before the others; then what completed, then what did not, by its value; last what breaks a
-    constraint.
+    Leaders that were trained again come first, by their mean, and then the Pareto front of
+    several objectives. Completed trials follow, then others, by value. Trials that break a
+    constraint come last.
+
+    Args:
+        trials: `load_trials`.
     """
     whose = trials["trial"].where(~is_replica(trials), trials.get("replicates")).astype("int64")
     by_trial = pd.DataFrame(
@@ -35,8 +38,11 @@ def ranked(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def marks(trials: pd.DataFrame) -> pd.Series[str]:
-    """What stands out, "" elsewhere: `best`, or with several objectives, of which none is the
-    best alone, each trial of the `Pareto front`."""
+    """A mark for each trial: `best` for the best one, "" for others.
+
+    With several objectives there is no single best trial: those of the front have the mark
+    `Pareto front`.
+    """
     front = pareto_front(trials) if cost_columns(trials) else trials[:0]
     best = best_of(trials)
     numbers = [*front["trial"]] or ([] if best is None else [best.number])

@@ -37,10 +37,10 @@ __all__ = ["write_report"]
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write `report.html` into the folder of a run or study; its path.
+    """Writes `report.html` into the folder of a run or study; returns the file's path.
 
     Raises:
-        UserError: not such a folder, or nothing in it to report yet.
+        UserError: not the folder of a run or study, or it has no results yet.
     """
     path = find_folder(folder)
     content = _study(path) if is_study(path) else _run(path)
@@ -136,7 +136,7 @@ def _run(path: Path) -> dict[str, Any]:
 
 
 def _subject(config: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, str]:
-    """Method, noise and network for the header; what is searched is not one of the base's."""
+    """Method, noise and network for the header; a searched one is shown by its choices."""
 
     def shown(key: str) -> str:
         section, name = key.split(".")
@@ -157,7 +157,7 @@ def _subject(config: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str
 
 
 def _ranges(path: Path) -> Mapping[str, Range]:
-    """The searched settings as they are now, for axes alone; none where they cannot be read."""
+    """The entries of the current space, used for axes; empty if they cannot be read."""
     try:
         return read_ranges(path / "space.yaml")
     except UserError as error:
@@ -166,7 +166,7 @@ def _ranges(path: Path) -> Mapping[str, Range]:
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
-    """What it was made with, for the header; None, with a warning, where it is damaged."""
+    """The manifest, for the header; None, with a warning, if it is damaged."""
     try:
         return load_manifest(path)
     except UserError as error:

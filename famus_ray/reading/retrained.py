@@ -1,4 +1,4 @@
-"""The runs under `retrained/` of a study: methods compared over seeds."""
+"""The runs in a study's folder `retrained/`: a comparison of methods over seeds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ __all__ = ["comparison", "load_retrained", "retrained_curves"]
 
 
 def load_retrained(study: Path) -> pd.DataFrame:
-    """One row a finished run: method, seed, `best` and `last10` (test accuracy in [0, 1]),
-    `seconds_per_step`. Empty where the study has none."""
+    """The finished runs, one row per run; empty if the study has none.
+
+    Columns: `method`, `seed`, `best` and `last10` (test accuracies in [0, 1]), `epochs`,
+    `seconds_per_step`, `path`.
+    """
     rows = []
     for folder in _folders(study):
         config = load_config(folder)
@@ -35,7 +38,7 @@ def load_retrained(study: Path) -> pd.DataFrame:
 
 
 def comparison(retrained: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of each method, the best method first."""
+    """The mean and standard deviation over seeds of each method, the best method first."""
     grouped = retrained.groupby("method")
     table = grouped.agg(
         seeds=("seed", "nunique"),
@@ -49,7 +52,7 @@ def comparison(retrained: pd.DataFrame) -> pd.DataFrame:
 
 
 def retrained_curves(study: Path, metric: str) -> pd.DataFrame:
-    """One metric of all retrained runs: method, seed, epoch, value."""
+    """One metric of all retrained runs, in columns `epoch`, `value`, `method`, `seed`."""
     frames = []
     for folder in _folders(study):
         config = load_config(folder)

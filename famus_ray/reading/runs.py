@@ -1,4 +1,4 @@
-"""What lies in the folder of runs: each run and study, and how far it came. Damage is told of."""
+"""The runs and studies in a folder, with their progress; damaged ones are reported, too."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Found", "list_runs", "look_at"]
 
 @dataclass(frozen=True)
 class Found:
-    """A run or study, and how far it came.
+    """A run or study and its progress.
 
     Attributes:
         name: its path under the folder that was searched.
         kind: run or study.
-        state: running, finished, interrupted, failed (no trial came to a value) or damaged.
-        what: data and method.
-        done: epochs of a run, trials of a study that have ended.
-        planned: how many there will be.
+        state: running, finished, interrupted, failed (no trial has a value) or damaged.
+        what: method and data.
+        done: number of completed epochs of a run, or of trials of a study that have ended.
+        planned: number of epochs or trials in total.
         best: the highest accuracy on the split that selects (`run.select`), of a run or of a
             study's best trial; a share in [0, 1].
-        note: what is wrong with it, if anything.
+        note: the error message of a damaged one.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Found:
 
 
 def list_runs(root: str | Path = "runs") -> list[Found]:
-    """Every run and study under the folder `root`, by name; what is inside of a study is its own.
+    """The runs and studies under the folder `root`, by name; trials of studies are not listed.
 
     Raises:
         UserError: no such folder.
@@ -64,14 +64,14 @@ def list_runs(root: str | Path = "runs") -> list[Found]:
 
 
 def look_at(path: Path, name: str | None = None) -> Found | None:
-    """The run or study in the folder `path`; None where there is neither."""
+    """The run or study in the folder `path`; None if it holds neither."""
     if not any((path / file).is_file() for file in ("config.yaml", "ledger.jsonl", "space.yaml")):
         return None
     name = name or path.name
     kind = "run"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a damaged line of a ledger
+            warnings.simplefilter("ignore")  # on damaged lines of a ledger
             kind = "study" if is_study(path) else "run"
             return _study(path, name) if kind == "study" else _run(path, name)
     except (UserError, OSError, KeyError, TypeError, ValueError) as error:
@@ -81,7 +81,7 @@ def look_at(path: Path, name: str | None = None) -> Found | None:
 def _inside(folder: Path, root: Path) -> Iterator[Found]:
     try:
         below = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    except OSError:  # not ours to read
+    except OSError:  # no permission
         return
     for path in below:
         found = look_at(path, str(path.relative_to(root)))

@@ -1,4 +1,4 @@
-"""Questions to a table of trials."""
+"""Queries on a table of trials."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ class BestTrial:
     """The trial with the highest value, and its settings by dotted key.
 
     Attributes:
-        value: of its own seed; where leaders were trained again, the mean over further seeds.
-        seeds: how many further seeds these are; 0 where none was.
-        std: the standard deviation over them.
-        chosen_at: the value of its own seed, which is not in the mean; None without further seeds.
+        number: of the trial, from 0.
+        value: with its own seed; if leaders were trained again, the mean over further seeds.
+        settings: the searched ones, by dotted key.
+        seeds: number of further seeds; 0 without them.
+        std: the standard deviation over the further seeds; None with fewer than two.
+        chosen_at: the value with its own seed, not part of the mean; None without further seeds.
     """
 
     number: int
@@ -50,7 +52,7 @@ class BestTrial:
 
     @property
     def headline(self) -> str:
-        """Its value for people, with the seeds that it comes from, in one line."""
+        """Its value and the seeds behind it, as one line for the user."""
         if self.chosen_at is None:
             return f"{self.value:.4f}"
         over = "with 1 further seed" if self.seeds == 1 else f"mean of {self.seeds} further seeds"
@@ -59,17 +61,19 @@ class BestTrial:
 
 
 def best_trial(study: str | Path) -> BestTrial | None:
-    """The completed trial with the highest value that keeps every constraint; if none is
-    completed, of any state but failed. Where leaders were trained again, the one with the highest
-    mean.
+    """The best trial of a study that keeps every constraint; None if no such trial has a value.
 
-    None where no such trial has a value.
+    It is the completed trial with the highest value. If none is completed, it is one of any state
+    but failed. If leaders were trained again, it is the leader with the highest mean.
+
+    Args:
+        study: its path, or its name under `runs/`.
     """
     return best_of(load_trials(study))
 
 
 def best_of(trials: pd.DataFrame) -> BestTrial | None:
-    """`best_trial` of a table that is loaded already."""
+    """`best_trial` from a table of `load_trials`."""
     leading = leaders(trials).dropna(subset="mean")
     if len(leading):
         first = leading.iloc[0]
@@ -89,34 +93,38 @@ def best_of(trials: pd.DataFrame) -> BestTrial | None:
 
 
 def leaders(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a configuration that was trained again, the highest mean first: trial, `chosen_at`
-    (the value that it was chosen by), seeds, and `mean` and `std` of the value over them.
+    """The configurations that were trained again, one row each, the highest mean first.
 
-    The value that a trial was chosen by is not in its mean: the best of many was lucky, too.
+    Columns: `trial`, `chosen_at` (its value with its own seed), `seeds` (number of further
+    seeds), and `mean` and `std` of the value over them. The mean leaves out `chosen_at`: a trial
+    chosen as the best of many owes its value partly to chance.
+
+    Args:
+        trials: `load_trials`.
     """
     rows = []
     again = trials[is_replica(trials) & trials["state"].eq("completed")]
-    known = set(trials["trial"])  # a leader's line may be lost
+    known = set(trials["trial"])  # the ledger may have lost a leader
     for number in again["replicates"].unique() if len(again) else ():
         if number not in known:
             continue
         chosen_at = trials.loc[trials["trial"] == number, "value"].item()
         values = again.loc[again["replicates"] == number, "value"]
-        mean = values.mean(skipna=False)  # a seed without a finite value leaves none
+        mean = values.mean(skipna=False)  # no mean if a seed has no finite value
         rows.append((int(number), chosen_at, len(values), mean, values.std()))
     table = pd.DataFrame(rows, columns=["trial", "chosen_at", "seeds", "mean", "std"])
     return table.sort_values("mean", ascending=False, kind="stable")
 
 
 def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
-    """Which trials train a leader's configuration with a further seed."""
+    """Whether each trial repeats a leader's configuration with a further seed."""
     if "replicates" not in trials:
         return pd.Series(False, index=trials.index)
     return trials["replicates"].notna()
 
 
 def why_no_best(study: str | Path) -> str:
-    """One line for people: why `best_trial` is None."""
+    """A message for the user on why `best_trial` is None."""
     trials = load_trials(study)
     judged = trials["value"].notna() & trials["state"].ne("failed")
     if judged.any() and not is_feasible(trials[judged]).any():
@@ -128,7 +136,7 @@ def why_no_best(study: str | Path) -> str:
 
 
 def why_failed(study: str | Path) -> str | None:
-    """One line for people: how many trials failed, and why; None where none did."""
+    """A message for the user on how many trials failed, and why; None if none did."""
     trials = load_trials(study)
     failed = trials[trials["state"] == "failed"]
     if not len(failed):
@@ -137,7 +145,7 @@ def why_failed(study: str | Path) -> str | None:
 
 
 def _first_error(study: str | Path, trials: pd.DataFrame) -> str:
-    """What the first trial that failed said last, and the command that shows the rest."""
+    """The last line of the first trial's error, and the command that shows all of them."""
     whole = f"`famus-ray trials {shlex.quote(str(study))} --json` shows"
     said = [str(error).strip() for error in trials["error"].dropna() if str(error).strip()]
     if not said:
@@ -147,18 +155,18 @@ def _first_error(study: str | Path, trials: pd.DataFrame) -> str:
 
 
 def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
-    """Which trials keep every constraint of their study, as far as they came."""
+    """Whether each trial keeps every constraint of its study at its last report."""
     broken = [trials[c] > 0 for c in trials if str(c).startswith(EXCESS)]
     return ~pd.concat([pd.Series(False, index=trials.index), *broken], axis=1).any(axis=1)
 
 
 def states(trials: pd.DataFrame) -> pd.Series[str]:
-    """The state of each trial for people: `, infeasible` behind it where it breaks a constraint."""
+    """The state of each trial as text, with `, infeasible` added if it breaks a constraint."""
     return trials["state"].where(is_feasible(trials), trials["state"] + ", infeasible")
 
 
 def state_counts(trials: pd.DataFrame) -> dict[str, int]:
-    """How many trials there are in each state; a leader's repeats apart, as `<state> (repeat)`."""
+    """The number of trials in each state; replicas of leaders count as `<state> (repeat)`."""
     again = is_replica(trials)
     repeats = trials.loc[again, "state"] + " (repeat)"
     both = (trials.loc[~again, "state"], repeats)
@@ -168,11 +176,11 @@ def state_counts(trials: pd.DataFrame) -> dict[str, int]:
 def with_test_accuracy(
     trials: pd.DataFrame, curves: pd.DataFrame, select: str = "validation"
 ) -> pd.DataFrame:
-    """The trials that reported, with their test accuracy over seeds (shares in [0, 1]):
-    seeds, test_best, test_best_std, test_last10, test_last10_std, seconds_per_step.
+    """The trials that reported, with test accuracies over seeds (shares in [0, 1]).
 
-    `test_best` is at the epoch with the best accuracy on `select`, `test_last10` the mean of
-    the last ten epochs. The deviations are empty with one seed.
+    Further columns: `seeds`, `test_best`, `test_best_std`, `test_last10`, `test_last10_std`,
+    `seconds_per_step`. `test_best` is at the epoch with the best accuracy on `select`,
+    `test_last10` is the mean of the last ten epochs. Standard deviations are empty with one seed.
 
     Args:
         trials: `load_trials`.
@@ -199,8 +207,10 @@ def with_test_accuracy(
 
 
 def settings_of(row: pd.Series[Any]) -> dict[str, Any]:
-    """The searched settings of one row, without those that its conditions left out; None where
-    null was chosen."""
+    """The searched settings of one row, by dotted key; a value may be None.
+
+    Settings whose condition does not hold are left out.
+    """
     return {
         str(name).removeprefix(PARAMETER): None if value == NULL else _plain(value)
         for name, value in row.items()
@@ -209,6 +219,6 @@ def settings_of(row: pd.Series[Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value; whole numbers that pandas widened because of gaps are whole again."""
+    """A Python value; whole numbers that pandas stored as floats, because of gaps, are ints."""
     value = value.item() if hasattr(value, "item") else value
     return int(value) if isinstance(value, float) and value.is_integer() and value > 1 else value

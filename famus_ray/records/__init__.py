@@ -1,1 +1,1 @@
-"""What a run and a study leave on disk: folder, manifest, ledger, tables, checkpoints."""
+"""The files of a run and a study: folder, manifest, ledger, tables, checkpoints."""

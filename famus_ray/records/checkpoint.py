@@ -1,6 +1,6 @@
-"""Checkpoints: everything a run needs to go on exactly, in one file, written whole.
+"""Checkpoints: everything that a run needs to resume exactly, in one file, written atomically.
 
-The generators are not in it: what an epoch draws follows from its number (`randomness`).
+They hold no generator states: an epoch's random numbers follow from its number (`randomness`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _VERSION = 1
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state`, of tensors and plain values, to `path`, whole or not at all.
+    """Writes `state`, of tensors and plain values, to `path`, completely or not at all.
 
     Raises:
-        NotWritten: a full disk, or whatever else the system says.
+        NotWritten: a full disk or another error of the system.
     """
-    # In memory first: torch's own writer ends on a full disk in an error that names no file.
+    # In memory first: on a full disk torch's own writer raises an error that names no file.
     file = io.BytesIO()
     torch.save({"version": _VERSION, **state}, file)
     with replaced(path) as temporary:
@@ -34,14 +34,14 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What `save_checkpoint` wrote; builds tensors and plain values only.
+    """The state that `save_checkpoint` wrote; only tensors and plain values are unpickled.
 
     Raises:
-        UserError: damaged, or of another version.
+        UserError: a file that is damaged or of another version.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except Exception as error:  # a damaged file raises errors of many types
         raise UserError(f"{path}: not a readable checkpoint ({first_line(error)})") from error
     if not isinstance(state, dict):
         raise UserError(f"{path}: not one of famus_ray's checkpoints")

@@ -1,7 +1,8 @@
-"""One process at a time trains in a folder: it holds a lock there, which ends with the process.
+"""A lock on a run's folder: one process at a time trains there.
 
-The lock is `flock` on the file `.lock`, so nothing is left to clean up after a crash. File systems
-without locks (some network ones) still make a new folder for one process only.
+The lock is `flock` on the file `.lock` and ends with the process, so a crash leaves nothing to
+clean up. On file systems without locks (some network ones) only one process can still create a
+new folder.
 """
 
 from __future__ import annotations
@@ -22,28 +23,30 @@ from famus_ray.errors import UserError
 __all__ = ["LOCK", "claimed", "holder", "is_claimed"]
 
 LOCK = ".lock"
-_ATTEMPTS = 5  # a reader that looks whether it is held holds it for a moment
+_ATTEMPTS = 5  # `is_claimed` in another process holds the lock for a moment
 
 
 @contextmanager
 def claimed(path: Path, *, fresh: bool = False) -> Iterator[None]:
-    """Be the one process that trains in the folder `path`, made where it is missing, while inside.
+    """Inside, this is the only process that trains in the folder `path`.
 
-    If nothing was written in it by then, a folder that was made here is gone again.
+    A missing folder is created, and removed again at the end if it is still empty.
 
     Args:
-        fresh: the folder must not be there yet.
+        path: the folder.
+        fresh: the folder must not exist yet.
 
     Raises:
-        UserError: another process has it; the message says which. Or it cannot be made.
-        FileExistsError: a `fresh` one is there.
+        UserError: another process has the lock; the message says which. Or the folder cannot be
+            created.
+        FileExistsError: `fresh`, and the folder exists.
     """
     made, descriptor = _take(path, fresh)
     try:
         yield
     finally:
         (path / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # there is something in it
+        with suppress(OSError):  # it is not empty
             for folder in made:
                 folder.rmdir()
         os.close(descriptor)
@@ -62,7 +65,7 @@ def is_claimed(path: Path) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Which process trains in the folder, in words, as far as it is known."""
+    """A description of the process that trains in the folder, for messages."""
     try:
         who = json.loads((path / LOCK).read_text(encoding="utf-8"))
         return f"process {who['pid']} of {who['user']} on {who['host']} since {who['since']}"
@@ -71,7 +74,7 @@ def holder(path: Path) -> str:
 
 
 def _take(path: Path, fresh: bool) -> tuple[list[Path], int]:
-    """The folders that were made, the deepest first, and the descriptor of the locked file."""
+    """The folders that were created, the deepest first, and the descriptor of the locked file."""
     made: list[Path] = []
     try:
         while True:
@@ -80,7 +83,7 @@ def _take(path: Path, fresh: bool) -> tuple[list[Path], int]:
                 raise FileExistsError(path)
             try:
                 descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            except FileNotFoundError:  # whoever had made the folder has just removed it
+            except FileNotFoundError:  # the process that created the folder has just removed it
                 continue
             _lock(path, descriptor)
             if _is_same_file(path / LOCK, descriptor):
@@ -98,7 +101,7 @@ def _take(path: Path, fresh: bool) -> tuple[list[Path], int]:
 
 
 def _sign(descriptor: int) -> None:
-    """Say in the locked file whose it is; on a full disk nobody's."""
+    """Writes the owner into the locked file; on a full disk the file stays empty."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     who = {"pid": os.getpid(), "host": socket.gethostname(), "user": _user(), "since": now}
     with suppress(OSError):
@@ -107,7 +110,7 @@ def _sign(descriptor: int) -> None:
 
 
 def _make(path: Path) -> list[Path]:
-    """The folders that were missing, the deepest first."""
+    """Creates `path`; returns the folders that were missing, the deepest first."""
     made: list[Path] = []
     for attempt in range(_ATTEMPTS):
         try:
@@ -119,7 +122,7 @@ def _make(path: Path) -> list[Path]:
             if not path.is_dir():
                 raise NotADirectoryError(20, "is a file, not a folder", str(path))
             return made
-        except FileNotFoundError:  # one was removed meanwhile by another process that ended
+        except FileNotFoundError:  # another process that ended has removed a parent meanwhile
             if attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError
@@ -140,7 +143,7 @@ def _lock(path: Path, descriptor: int) -> None:
 
 
 def _is_same_file(path: Path, descriptor: int) -> bool:
-    """Whether the locked file still has its name: its last owner removes it on leaving."""
+    """Whether the locked file still has this path: its last owner removes it at the end."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -150,5 +153,5 @@ def _is_same_file(path: Path, descriptor: int) -> bool:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a user without a name, as in a container
         return f"user {os.getuid()}"

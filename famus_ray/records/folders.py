@@ -1,4 +1,4 @@
-"""The folder of a run or study: finding it, and what it says of itself."""
+"""The folder of a run or study: finding it, and reading its settings and manifest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
     """The folder of a run or study, given by its path or its name under `root`.
 
     Raises:
-        UserError: neither is there; the message suggests the nearest name, or says what is there.
+        UserError: neither exists; the message suggests the nearest name, or lists the names that
+            exist.
     """
     given = Path(name).expanduser()
     under = Path(root).expanduser()
@@ -38,7 +39,7 @@ def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
 
 
 def is_study(folder: str | Path) -> bool:
-    """Whether it holds a study: a run has none of its files."""
+    """Whether the folder holds a study, not a run."""
     path = find_folder(folder)
     return any((path / name).is_file() for name in _OF_STUDIES)
 
@@ -47,7 +48,7 @@ def load_config(folder: str | Path) -> dict[str, Any]:
     """The settings of a run or study, by section and key.
 
     Raises:
-        UserError: neither, or a damaged file.
+        UserError: the folder holds neither, or its file is damaged.
     """
     path = find_folder(folder) / "config.yaml"
     if not path.is_file():
@@ -62,7 +63,7 @@ def load_config(folder: str | Path) -> dict[str, Any]:
 
 
 def load_manifest(folder: str | Path) -> dict[str, Any]:
-    """What a run or study was made with: versions, seeds, hardware, data (`manifest.json`).
+    """The `manifest.json` of a run or study: versions, seeds, hardware, data.
 
     Raises:
         UserError: it is missing or damaged.

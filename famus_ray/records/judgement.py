@@ -1,4 +1,4 @@
-"""What the curves of a run come to in a study: its value, its costs, its constraints."""
+"""A trial's value, costs and constraints, computed from the curves of its runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ History = Mapping[int, Mapping[str, float]]  # metrics by name, by epoch
 
 
 def best_value(history: History, metric: str) -> float:
-    """The highest value of the metric that is finite; NaN where none is."""
+    """The highest finite value of the metric; NaN if there is none."""
     values = (metrics.get(metric, math.nan) for metrics in history.values())
     return max(filter(math.isfinite, values), default=math.nan)
 
 
 def measured(history: History, curve: str, metric: str) -> float:
-    """What a curve counts as: a time its mean over epochs, anything else its value at the best
-    epoch, the latest of equals. NaN where the metric is never finite.
+    """A run's cost: a curve at its best epoch, or the mean over epochs of a time.
+
+    NaN where the metric is never finite.
+
+    Args:
+        history: metrics by name, by epoch.
+        curve: name of the cost; a time begins with `time/`.
+        metric: its highest value is the best epoch, the latest one of ties.
 
     Raises:
         KeyError: an epoch has no such curve.
@@ -34,10 +40,13 @@ def measured(history: History, curve: str, metric: str) -> float:
 
 
 def judged(histories: Sequence[History], metric: str) -> tuple[int, float]:
-    """The last epoch that all of a trial's runs reached, and the mean of their best values there.
+    """The last epoch that all runs of a trial reached, and the mean of their best values up to it.
+
+    (0, NaN) where a run has no epoch.
 
     Args:
-        histories: one a seed.
+        histories: one per seed.
+        metric: the study's metric.
     """
     epoch = min((max(history, default=0) for history in histories), default=0)
     if not epoch:

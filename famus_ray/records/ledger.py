@@ -1,19 +1,19 @@
-"""The ledger of a study: an append-only record of every trial, and the truth about them.
+"""The ledger of a study: an append-only record of every trial, and the authoritative one.
 
-One JSON object a line, each synced to disk before the study goes on. A line that a crash cut
-off, at the end or before an `opened`, is left out by readers. Ray's own records are not needed
-to read it or to go on from it.
+It has one JSON object per line, synced to disk before the study continues. Readers skip a line
+that a crash cut off, at the end or before an `opened`. The ledger can be read, and the study
+resumed, without Ray's own records.
 
-    opened     by which process; a study that is resumed is opened again
-    space      what is searched from here on, and the config that every trial starts from
+    opened     by which process; again whenever the study is resumed
+    space      the search space from here on, and the config that every trial starts from
     started    a trial was suggested; its id is its number
-    attempt    its process began, or began again
-    retried    a trial that failed is to be tried again
+    attempt    the trial's process started, for the first time or again
+    retried    a failed trial will be run again
     reported   an epoch: value so far, and the seconds of this attempt
-    completed, pruned, failed    how it ended
+    completed, pruned, failed    how the trial ended
 
-An event with `rebuilt` was lost, and is from the trial's folder (`rebuilt`): it stands at the end
-of the file, and readers put it where it belongs.
+An event with the key `rebuilt` was lost and restored from the trial's folder (see
+`records.rebuilt`). It stands at the end of the file; readers move it to its place in time.
 """
 
 from __future__ import annotations
@@ -53,15 +53,23 @@ __all__ = [
     "trials_table",
 ]
 
-PARAMETER = "param."  # columns of the trials table that hold a searched setting begin so
-NULL = "null"  # in such a column where null was chosen; it is empty where a condition left it out
-COST = "cost."  # those that hold a minimised objective so
-EXCESS = "excess."  # and those that hold by how much a constraint is broken so, kept at 0 or less
+# Prefixes of columns of the trials table, and a value in them:
+PARAMETER = "param."  # prefix: a searched setting; empty where its condition does not hold
+NULL = "null"  # in such a column where the setting is null
+COST = "cost."  # prefix: a minimised objective
+EXCESS = "excess."  # prefix: a constraint's excess, 0 or less where it is kept
 FINAL = ("completed", "pruned", "failed")
 
 
 def append_event(path: Path, event: str, trial_id: str | None = None, **details: Any) -> None:
-    """Add one line: what happened, to which trial, and when (UTC)."""
+    """Adds one line: an event, its trial, and its time (UTC).
+
+    Args:
+        path: the ledger.
+        event: kind of event, such as `started`.
+        trial_id: name of the trial's folder; None for an event of the study.
+        details: other fields of the event.
+    """
     now = datetime.now(UTC).isoformat()
     whose = {} if trial_id is None else {"trial_id": trial_id}
     line = json.dumps({"time": now, "event": event, **whose, **details})
@@ -73,10 +81,10 @@ def append_event(path: Path, event: str, trial_id: str | None = None, **details:
 
 @contextmanager
 def holding(path: Path) -> Iterator[None]:
-    """Be the one process that writes the ledger, while inside.
+    """Inside, this is the only process that writes the ledger; adds `opened` first.
 
     Raises:
-        UserError: another process is; the message says which.
+        UserError: another process has the lock; the message says which.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
@@ -94,7 +102,7 @@ def holding(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process is writing the ledger now: the study is under way."""
+    """Whether a process holds the ledger: the study is running."""
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -104,9 +112,9 @@ def is_held(path: Path) -> bool:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """The events in their order, without a line that a crash cut off.
+    """The events in order, without lines that a crash cut off.
 
-    Other lines that cannot be read are left out, too, with a warning that names them.
+    Other unreadable lines are skipped with a warning that names them.
     """
     if not path.is_file():
         return []
@@ -125,8 +133,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def in_place(events: list[dict[str, Any]], rebuilt: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events with those that were rebuilt before what came after them: the trial's own, and
-    the beginning of any later trial."""
+    """The events with rebuilt ones at their place in time.
+
+    That is before other events of the same trial, and before the start of any later trial.
+    """
     for trial_id in dict.fromkeys(event["trial_id"] for event in rebuilt):
         own = [event for event in rebuilt if event["trial_id"] == trial_id]
         later = (
@@ -141,19 +151,21 @@ def in_place(events: list[dict[str, Any]], rebuilt: list[dict[str, Any]]) -> lis
 
 
 def trials_table(path: Path, *, live: bool = False) -> pd.DataFrame:
-    """One row a trial, `tables.TRIALS`, one column `param.<setting>` a searched setting, one
-    column `cost.<curve>` a minimised objective, and one column `excess.<constraint>` a constraint:
-    by how much the trial breaks it, 0 or less where it keeps it.
+    """The trials of a study, one row per trial.
+
+    Its columns are those of `tables.TRIALS`, a column `param.<setting>` for every searched
+    setting, a column `cost.<curve>` for every minimised objective, and a column
+    `excess.<constraint>` for every constraint: its excess, 0 or less where it is kept.
 
     Args:
         path: the ledger.
-        live: the study is under way; otherwise a trial without an end was interrupted.
+        live: whether the study is running; if not, a trial without an end was interrupted.
     """
     return table_of(read_events(path), live=live)
 
 
 def table_of(events: Iterable[Mapping[str, Any]], *, live: bool = False) -> pd.DataFrame:
-    """`trials_table` of these events. A trial's number is the name of its folder."""
+    """`trials_table` from events. A trial's number is the name of its folder."""
     trials: dict[str, dict[str, Any]] = {}
     for event in events:
         _apply(event, trials)
@@ -185,7 +197,7 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         trials[trial_id] = row | {"_before": 0.0}
         return
     row = trials.get(trial_id, {})
-    if not row:  # the line that began it cannot be read
+    if not row:  # the line of its start cannot be read
         return
     if kind == "attempt":
         row |= {"state": "running", "ended": None, "attempts": row["attempts"] + 1}
@@ -195,7 +207,7 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
         if value is not None and (row["value"] is None or value > row["value"]):
             row |= {"value": value, "value_std": event.get("value_std")}
         row |= {COST + name: finite(cost) for name, cost in event.get("costs", {}).items()}
-        excess = event.get("excess", {}).items()  # what is no number keeps no bound
+        excess = event.get("excess", {}).items()  # NaN breaks the constraint
         row |= {EXCESS + text: math.inf if math.isnan(x) else x for text, x in excess}
         seconds = math.nan if event["seconds"] is None else event["seconds"]  # lost
         row |= {"epochs": event["epoch"], "seconds": row["_before"] + seconds}
@@ -203,7 +215,7 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
         row |= {"reason": event.get("reason"), "seconds": event.get("seconds", row["seconds"])}
-        if "epochs" in event:  # as its curves have it: reports were lost, or made again
+        if "epochs" in event:  # from the curves: reports may be missing or repeated
             row |= {"epochs": event["epochs"], "value": event["value"]}
             row["value_std"] = row["value_std"] if event["value"] is not None else None
     elif kind == "retried":
@@ -211,7 +223,7 @@ def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
 
 
 def finite(value: float | None) -> float | None:
-    """A number; None where it is none, or not finite."""
+    """The value if it is a finite number; else None."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -227,13 +239,13 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def _own_columns(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Columns of this study alone: the settings, the costs, then the constraints."""
+    """The columns beyond `tables.TRIALS`: searched settings, costs, then constraints."""
     names = dict.fromkeys(k for row in trials.values() for k in row)
     return [k for prefix in (PARAMETER, COST, EXCESS) for k in names if k.startswith(prefix)]
 
 
 def _end_last_line(file: Any) -> None:
-    """What a crash cut off must not swallow the next event."""
+    """Ends a line that a crash cut off, so that the next event has its own line."""
     size = file.seek(0, os.SEEK_END)
     if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
         file.write(b"\n")

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, commit, seeds, hardware and data (`manifest.json`)."""
+"""`manifest.json`: versions, commit, seeds, hardware and data of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["manifest"]
 
 
 def manifest(config: Config, data: Dataset) -> dict[str, Any]:
-    """The manifest of a run of `config` on `data` that begins now, for JSON."""
+    """The manifest of a run of `config` on `data` that starts now, as JSON values."""
     packages = (
         "famus-ray",
         "torch",
@@ -56,9 +56,9 @@ def manifest(config: Config, data: Dataset) -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source that runs, None outside a checkout of its own."""
+    """The commit of the running source; None if it is not in a git checkout of its own."""
     try:
-        # An environment inside another project's checkout is not tracked there.
+        # An environment may lie inside another project's checkout, which does not track it.
         subprocess.run(  # noqa: S603
             ["git", "ls-files", "--error-unmatch", Path(__file__).name],  # noqa: S607
             cwd=Path(__file__).parent,

@@ -1,7 +1,7 @@
-"""What a ledger lost, as far as the folders of the trials tell: settings, and how far they came.
+"""Events that a ledger lost, rebuilt from the trials' folders: settings, epochs and values.
 
-A power cut or a clean-up may leave a ledger empty, cut short, or with lines that cannot be read.
-Each trial's `config.yaml` and `curves.parquet` say what it ran with and what it came to.
+After a power cut or a clean-up a ledger may be empty, cut short, or have lines that cannot be
+read. Each trial's `config.yaml` holds its settings, and its `curves.parquet` its results.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ Values = dict[str, Any]
 
 
 def all_events(study: Path) -> list[dict[str, Any]]:
-    """The events of a study's ledger and those that it lost, each where it belongs.
+    """The events of a study's ledger, with lost ones rebuilt, in order of time.
 
-    A trial of which too little is left is named in a warning, and left out.
+    A trial whose `config.yaml` cannot be read is left out, with a warning that names it.
     """
     events = read_events(study / "ledger.jsonl")
     return in_place(events, lost_events(study, events))
 
 
 def lost_events(study: Path, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events that the ledger lost of trials whose beginning is not in it.
+    """The rebuilt events of trials whose start is missing in the ledger.
 
     Args:
-        events: those that it has.
+        study: the study's folder.
+        events: of the ledger.
     """
     begun = {e["trial_id"] for e in events if e["event"] == "started"}
     told = {e["trial_id"] for e in events if "trial_id" in e}
@@ -52,7 +53,7 @@ def lost_events(study: Path, events: list[dict[str, Any]]) -> list[dict[str, Any
     if not lost:
         return []
     base = _values(study / "config.yaml")
-    if base.get("study.scheduler") == "pbt" and begun:  # a child's folder is there before its line
+    if base.get("study.scheduler") == "pbt" and begun:  # a child's folder comes before its line
         lost = [trial for trial in lost if trial in told or trial < max(begun)]
     ranges, rows = _ranges(study), _rows(study)
     found: list[dict[str, Any]] = []
@@ -75,7 +76,7 @@ def lost_events(study: Path, events: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def own_values(folder: Path) -> Values | None:
-    """All settings of the trial in a folder, by dotted key; None where they cannot be read."""
+    """All settings of the trial in a folder, by dotted key; None if they cannot be read."""
     for path in (folder / "config.yaml", *sorted(folder.glob("seed-*/config.yaml"))):
         if found := _values(path):
             return found
@@ -83,7 +84,10 @@ def own_values(folder: Path) -> Values | None:
 
 
 def histories(folder: Path) -> list[dict[int, dict[str, float]]]:
-    """The curves of a trial, one a seed: metrics by name, by epoch; those that can be read."""
+    """The curves of a trial, one history per seed; curves that cannot be read are left out.
+
+    A history holds metrics by name, by epoch.
+    """
     found = []
     for path in (folder / "curves.parquet", *sorted(folder.glob("seed-*/curves.parquet"))):
         if not path.is_file():
@@ -100,8 +104,10 @@ def histories(folder: Path) -> list[dict[int, dict[str, float]]]:
 
 
 def as_its_curves_say(folder: Path, study: StudyConfig) -> dict[str, Any]:
-    """Epochs and value of a trial that failed, empty where it has no folder: its reports know less
-    where its process was lost before it could tell, and more where it began again from the start.
+    """`epochs` and `value` of a failed trial from its curves; empty if it has no folder.
+
+    Its reports may differ: some are missing if its process died before it could report, and some
+    are of an earlier attempt if the trial started again from the beginning.
     """
     if not folder.is_dir():
         return {}
@@ -130,7 +136,7 @@ def _holds(entry: Range, own: Values) -> bool:
 
 
 def _leader(params: Values, events: list[dict[str, Any]]) -> int | None:
-    """The trial whose configuration these settings train with a further seed."""
+    """The trial that these settings repeat with another seed; None if there is none."""
     if "run.seed" not in params:
         return None
     without = {name: value for name, value in params.items() if name != "run.seed"}
@@ -159,7 +165,7 @@ def _reports(
 
 
 def _others(runs: list[History], own: Values) -> dict[str, Any]:
-    """Costs and constraints, where the study has them."""
+    """The fields `costs` and `excess` of a report, if the study has objectives or constraints."""
     metric = own["study.metric"]
 
     def over_seeds(curve: str) -> float:
@@ -176,7 +182,7 @@ def _mean(values: list[float]) -> float:
 
 
 def _values(path: Path) -> Values:
-    """The settings in a config.yaml, by dotted key; none where it cannot be read."""
+    """The settings in a config.yaml, by dotted key; empty if it cannot be read."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {f"{s}.{key}": value for s, keys in content.items() for key, value in keys.items()}
@@ -192,7 +198,7 @@ def _ranges(study: Path) -> dict[str, Range]:
 
 
 def _rows(study: Path) -> dict[str, dict[str, Any]]:
-    """The table that was written when the study's last command ended, by trial."""
+    """The rows of `trials.parquet`, written at the end of the study's last command, by trial."""
     try:
         table = read_table(study / "trials.parquet", TRIALS)
     except UserError:

@@ -1,16 +1,16 @@
-"""The folder of a run: where things are, and the files that say what it was.
+"""The folder of a run and its files.
 
     config.yaml       every setting, resolved
     manifest.json     versions, git commit, seeds, hardware, data fingerprint
     labels.parquet    the labels that training saw, and the true ones
     curves.parquet    epoch, metric, value
     samples.parquet   each training example at each division, and at the end
-    checkpoints/      last.pt to go on from, best.pt with the selected weights
+    checkpoints/      last.pt to resume from, best.pt with the selected weights
 
-`last.pt` is the last file of an epoch: until it is there the epoch is to be trained again, and what
-the other files hold of it counts for nothing.
+`last.pt` is the last file written in an epoch. Without it the epoch is trained again, and the
+other files' rows of that epoch are ignored.
 
-Nothing else is needed to read a run, and the folder can be moved.
+A run can be read from its folder alone, and the folder can be moved.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from famus_ray.records.tables import CURVES, LABELS, SAMPLES, read_table, write_
 
 __all__ = ["RunFolder", "config_text"]
 
-# Settings under which a run may be resumed although they differ: none changes what is computed.
+# A run may be resumed with other values of these settings: they do not change its results.
 _FREE_ON_RESUME = {
     "run.name", "run.root", "run.threads", "run.checkpoint_every", "run.device", "run.track",
     "data.root", "scale.address", "scale.autoscaling", "scale.cpus_per_worker",
@@ -56,18 +56,21 @@ class RunFolder:
         self.samples = path / "samples.parquet"
 
     def begin(self, config: Config, data: Dataset) -> None:
-        """Write what is known before the first step."""
+        """Creates the folder and writes the files that exist before the first step."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if (self.path / "config.yaml").exists():  # begun before its first checkpoint, or not ours
+        if (self.path / "config.yaml").exists():  # interrupted early, or another run's folder
             self.check_same(config)
         self.check_checkpoints()
-        self.curves.unlink(missing_ok=True)  # what there is of them comes again
+        self.curves.unlink(missing_ok=True)  # of epochs that will be trained again
         write_text(self.path / "config.yaml", config_text(config))
         write_json(self.path / "manifest.json", manifest(config, data))
         write_table(self.path / "labels.parquet", LABELS, labels_of(data))
 
     def check_same(self, config: Config) -> None:
-        """Raise a UserError unless `config` is the one that this run was begun with."""
+        """Raises UserError unless `config` is the config that this run started with.
+
+        Settings that do not change the results may differ.
+        """
         path = self.path / "config.yaml"
         if not path.is_file():
             raise UserError(f"{self.path}: no run to resume: it has no config.yaml")
@@ -82,8 +85,8 @@ class RunFolder:
             raise UserError(f"{path}: not the same run: {'; '.join(differing)}")
 
     def check_data(self, data: Dataset) -> None:
-        """Raise a UserError unless `data` is what this run was begun with, as far as the folder
-        knows: images, labels, classes and split."""
+        """Raises UserError unless images, labels, classes and split are those of the run's start,
+        as far as the folder records them."""
         labels = self.path / "labels.parquet"
         known = read_table(labels, LABELS) if labels.is_file() else None
         found = changes(load_manifest(self.path)["data"], known, data)
@@ -95,17 +98,16 @@ class RunFolder:
             )
 
     def is_finished(self, epochs: int) -> bool:
-        """Whether nothing is left of a run of so many epochs: its last file, the division after
-        the last epoch, is there."""
+        """Whether a run of `epochs` epochs is finished: its last division has been written."""
         if not self.samples.is_file():
             return False
         return bool(read_table(self.samples, SAMPLES, ["epoch"])["epoch"].max() >= epochs)
 
     def check_checkpoints(self) -> None:
-        """Raise a UserError where a checkpoint was there and is gone: the run would begin anew.
+        """Raises UserError if a checkpoint has been lost: the run would start from the beginning.
 
-        `best.pt` is older than the first curves, and `last.pt` than those of the epoch after the
-        first checkpoint.
+        The curves show it. `best.pt` is written before the first curves, and `last.pt` before the
+        curves of the epoch after the first checkpoint.
         """
         if self.last.is_file() or not self.curves.is_file():
             return
@@ -118,31 +120,31 @@ class RunFolder:
             )
 
     def kept(self, epoch: int) -> Path:
-        """The folder of the checkpoints kept from this epoch, for other runs to go on from."""
+        """The folder of the checkpoints of this epoch, from which other runs may continue."""
         return self.path / "checkpoints" / f"epoch-{epoch:04d}"
 
     def keep(self, epoch: int, state: Mapping[str, Any]) -> None:
-        """Keep the checkpoint `state` of this epoch, and the selected weights as they are."""
+        """Keeps the checkpoint `state` of this epoch, and a copy of the weights selected so far."""
         save_checkpoint(self.kept(epoch) / self.last.name, state)
         with replaced(self.kept(epoch) / self.best.name) as temporary:
             temporary.write_bytes(self.best.read_bytes())
 
     def write_curves(self, rows: Sequence[tuple[int, str, float]]) -> None:
-        """Replace the curves by `rows` of epoch, metric and value."""
+        """Replaces the curves by `rows` of epoch, metric and value."""
         write_table(self.curves, CURVES, pd.DataFrame(rows, columns=list(CURVES.columns)))
 
     def read_curves(self, up_to_epoch: int) -> list[tuple[int, str, float]]:
-        """The rows of the epochs up to the given one."""
+        """The rows (epoch, metric, value) of the epochs up to the given one."""
         frame = read_table(self.curves, CURVES)
         kept = frame[frame["epoch"] <= up_to_epoch]
         return [(int(e), str(m), float(v)) for e, m, v in kept.itertuples(index=False)]
 
     def write_samples(self, samples: pd.DataFrame) -> None:
-        """Replace the divisions."""
+        """Replaces the divisions by `samples`, rows of `tables.SAMPLES`."""
         write_table(self.samples, SAMPLES, samples)
 
     def read_samples(self, up_to_epoch: int) -> pd.DataFrame | None:
-        """The divisions of the epochs up to the given one; None where there are none yet."""
+        """The divisions of the epochs up to the given one; None before the first division."""
         if not self.samples.is_file():
             return None
         frame = read_table(self.samples, SAMPLES)
@@ -151,7 +153,7 @@ class RunFolder:
 
 
 def config_text(config: Config, sources: dict[str, str] | None = None) -> str:
-    """The config as YAML; with `sources`, each line says where its value came from."""
+    """The config as YAML; with `sources`, each line names the source of its value."""
     lines = []
     for section, values in config.model_dump(mode="json").items():
         lines.append(f"{section}:")
@@ -163,9 +165,9 @@ def config_text(config: Config, sources: dict[str, str] | None = None) -> str:
 
 
 def _yaml_value(value: Any) -> str:
-    """`value` so that every YAML reader, of 1.1 or 1.2, reads it back.
+    """`value` in a form that readers of YAML 1.1 and of 1.2 read back alike.
 
-    1e-05 is a string to the first and 1e3 a number to the second.
+    1e-05 is a string in YAML 1.1, and 1e3 a number in 1.2.
     """
     if isinstance(value, float) and "e" in repr(value) and "." not in repr(value):
         mantissa, _, exponent = repr(value).partition("e")

@@ -1,4 +1,4 @@
-"""The search space of a study that was begun: what its folder says of it."""
+"""The search space of an existing study, read from its folder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ __all__ = ["last_opening", "saved_space"]
 
 
 def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
-    """The search space of a study that was begun in the folder `path`, with its settings: its
-    space.yaml as it is now, checked as at the start where it was changed.
+    """The search space of the study in the folder `path`, with the study's settings.
 
-    Settings in space.yaml that were changed since the study was opened last win over config.yaml.
+    It is read from the current space.yaml. If the file was edited since the study was last
+    opened, it is checked as at the start of a study, and edited settings override config.yaml.
+
+    Args:
+        path: the study's folder.
+        overrides: `section.key=value` from the command line.
 
     Raises:
-        UserError: no study there, or a space that could not be begun with.
+        UserError: the folder holds no study, or its space.yaml is not valid.
     """
     for name in ("space.yaml", "config.yaml"):
         if not (path / name).is_file():
@@ -41,7 +45,7 @@ def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
     found, wrong = resolve_values(path / "config.yaml", overrides, edited, str(file))
     problems += [m if source == str(file) else f"{source}: {m}" for source, m in wrong]
     if found is not None and before is not None and before.space != content:
-        # Whatever was chosen when the study began may be chosen.
+        # Settings that were valid at the study's start stay valid, whatever their source.
         chosen = {**dict.fromkeys(found.sources, "command line"), "study.trials": "default"}
         problems += base_problems(entries, parsed.points, Resolved(found.config, chosen))
     if problems or found is None:
@@ -52,7 +56,7 @@ def saved_space(path: Path, overrides: tuple[str, ...] = ()) -> Space:
 
 
 def _edited(settings: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are otherwise than in the space `before`, in the form of a file."""
+    """The settings that differ from the space file's content `before`, by section and key."""
     now, then = flattened(settings), flattened(before.get("settings") or {})
     changed: dict[str, dict[str, Any]] = {}
     for name, value in now.items():
@@ -63,7 +67,9 @@ def _edited(settings: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str,
 
 
 def last_opening(study: Path) -> Opening | None:
-    """What the study in this folder was opened with last; None where its ledger does not say, as
-    those of older versions."""
+    """The space and config that the study was last opened with.
+
+    None where its ledger has no such event, as in studies of older versions.
+    """
     events = [e for e in read_events(study / "ledger.jsonl") if e["event"] == "space"]
     return Opening(events[-1]["space"], flattened(events[-1]["base"])) if events else None

@@ -1,7 +1,7 @@
-"""The tables of a run folder: their columns, and how they are written and read.
+"""The tables of a run's folder: their columns, writing and reading.
 
-Every table is one Parquet file, written whole, that carries its schema version and what
-each column means.
+Every table is one Parquet file, written atomically. Its metadata hold the schema version and the
+meaning of each column.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Table:
-    """A table's name, version, and columns: dtype, unit and meaning by name."""
+    """A table's name, schema version and columns: (dtype, unit, meaning) by name."""
 
     name: str
     version: int
@@ -59,7 +59,7 @@ LABELS = Table(
 )
 SAMPLES = Table(
     "samples",
-    2,  # 1 had no column `network`: there was one
+    2,  # version 1 had no column `network`
     {
         "epoch": ("int32", "epochs", "completed epochs when the division was made"),
         "network": ("int32", "", "the network that judged: 0, or 1 for the second of two"),
@@ -74,7 +74,7 @@ SAMPLES = Table(
 )
 TRIALS = Table(
     "trials",
-    5,  # 4 had no column `reason`, 3 no `from_epoch`, 2 neither `replicates` nor `parent`
+    5,  # version 4 had no `reason`, 3 no `from_epoch`, 2 no `replicates` and no `parent`
     {
         "trial": ("int64", "", "number of the trial, from 0, in the order of the suggestions"),
         "trial_id": ("string", "", "name of the trial's folder under trials/"),
@@ -99,7 +99,7 @@ _KEY = b"famus_ray"
 
 
 def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
-    """Write `frame` as `table`, whole or not at all. Columns of its own keep their type."""
+    """Writes `frame` as `table`, completely or not at all; other columns keep their type."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,8 +119,7 @@ def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
 
 
 def of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame, with text for every value where a column has words and numbers: Parquet takes no
-    column of both."""
+    """The frame, with columns of mixed types as text: a Parquet column has one type."""
     mixed = [
         name
         for name in frame
@@ -130,16 +129,16 @@ def of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table in `path`, or the `columns` of it.
+    """The table in `path`, or only its `columns`.
 
     Raises:
-        UserError: missing, damaged, another table, or written by a newer version.
+        UserError: a file that is missing, damaged, another table, or of a newer version.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # Opened once: a running writer may replace the file between two openings.
+        # Read in one go: a running writer may replace the file between two reads.
         arrow = pq.read_table(pa.BufferReader(path.read_bytes()), columns=columns)
     except FileNotFoundError as error:
         raise UserError(

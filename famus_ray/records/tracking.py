@@ -1,8 +1,8 @@
-"""TensorBoard, MLflow and Weights & Biases follow a run, by one setting: `run.track`.
+"""Tracking of a run with TensorBoard, MLflow or Weights & Biases, by the setting `run.track`.
 
-They get copies: the curves in the run folder stay the truth, and a tracker that cannot be reached
-ends nothing but itself. Where they keep their records is for their own environment variables
-to say (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, WANDB_PROJECT, WANDB_MODE, ...).
+Trackers get copies: the curves in the run's folder are authoritative, and a tracker that fails
+does not stop the run. The trackers' own environment variables decide where their records go
+(MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, WANDB_PROJECT, WANDB_MODE, ...).
 """
 
 from __future__ import annotations
@@ -32,24 +32,26 @@ _PROJECT = "famus-ray"
 
 
 class Tracker(Protocol):
-    """One record of a run. `run_id` finds it again when the run goes on."""
+    """One tracker's record of a run; `run_id` identifies it when the run is resumed."""
 
     run_id: str
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Add what an epoch came to."""
+        """Adds the metrics of an epoch."""
 
     def close(self, finished: bool) -> None:
-        """The run is over, or was stopped before its end."""
+        """Closes the record of a run that is finished, or was stopped before its end."""
 
 
 class Trackers:
-    """All trackers of a run. They begin at its first epoch; one that is new gets earlier epochs.
+    """All trackers of a run, opened at the first logged epoch.
 
-    Left as a context, it ends the records: finished, or stopped where an exception was.
+    A tracker that was added later first gets the earlier epochs. As a context manager it closes
+    the records at the end: as finished, or as stopped after an exception.
 
     Args:
-        folder: of the run; `tracking.json` there keeps the trackers' ids.
+        config: the run's settings.
+        folder: of the run; `tracking.json` there holds the trackers' ids.
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
@@ -57,10 +59,11 @@ class Trackers:
         self._open: dict[str, Tracker] | None = None
 
     def log(self, epoch: int, points: Sequence[Point]) -> None:
-        """Add an epoch.
+        """Adds an epoch.
 
         Args:
-            points: the curves so far, this epoch and all before it.
+            epoch: completed epochs.
+            points: rows of the curves up to and including this epoch.
         """
         if not self._config.run.track:
             return
@@ -97,7 +100,7 @@ class Trackers:
 
     def _try(self, kind: str, action: Callable[[Tracker], None]) -> None:
         assert self._open is not None
-        if kind not in self._open:  # given up
+        if kind not in self._open:  # it has failed before
             return
         try:
             action(self._open[kind])
@@ -107,7 +110,7 @@ class Trackers:
 
 
 def check_trackers(config: Config) -> None:
-    """Raise the UserError of a tracker whose library is not here."""
+    """Raises UserError for a tracker whose library is not installed."""
     for kind in config.run.track:
         if find_spec("tensorboardX" if kind == "tensorboard" else kind) is None:
             raise UserError(
@@ -135,17 +138,17 @@ class _TensorBoard:
 
 
 class _MLflow:
-    """A run of an experiment; without MLFLOW_TRACKING_URI in `mlflow.db` among the runs."""
+    """A run of an experiment; without MLFLOW_TRACKING_URI in `mlflow.db` beside the runs."""
 
     def __init__(self, config: Config, folder: Path, run_id: str | None) -> None:
         from mlflow.entities import Param, RunTag
         from mlflow.tracking import MlflowClient
 
         for library in ("mlflow", "alembic"):
-            logging.getLogger(library).setLevel(logging.WARNING)  # they tell of each table
+            logging.getLogger(library).setLevel(logging.WARNING)  # they log every table
         study = _study(folder)
         here = f"sqlite:///{study.parent / 'mlflow.db'}"
-        with _alone(study.parent / ".mlflow.lock"):  # trials side by side would all make its tables
+        with _alone(study.parent / ".mlflow.lock"):  # else parallel trials create its tables twice
             self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", here))
             experiment = self._experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT))
         if run_id is None:
@@ -204,14 +207,14 @@ _KINDS: Mapping[str, Callable[[Config, Path, str | None], Tracker]] = {
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """One process at a time is inside."""
+    """Inside, this is the only process that holds the lock `file`."""
     with file.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _study(folder: Path) -> Path:
-    """The folder of the study that the run belongs to, or the run's own."""
+    """The folder of the run's study, or the run's own folder if it belongs to none."""
     return next((path for path in folder.parents if (path / "space.yaml").is_file()), folder)
 
 

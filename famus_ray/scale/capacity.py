@@ -1,4 +1,4 @@
-"""How many runs a cluster holds at once: by what its nodes have now."""
+"""The number of runs that a cluster can hold at once, from its nodes' resources."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ import ray
 
 from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import UserError
+from famus_ray.scale.cluster import local_resources
 
-__all__ = ["Capacity", "check_fits", "runs_at_once"]
+__all__ = ["Capacity", "check_fits", "check_fits_here", "runs_at_once"]
 
-Nodes = Sequence[Mapping[str, float]]  # of each node what it has, by Ray's names
+Nodes = Sequence[Mapping[str, float]]  # the resources of each node, by Ray's names
 
 _LOOK_EVERY = 2.0  # seconds
 
 
 class Capacity:
-    """How many trials to run at once; calling it gives the number, afresh every two seconds.
+    """The number of trials to run at once: a call returns it, at most two seconds old.
 
-    On a cluster that adds nodes it is one more than fits: that one waits, and the cluster sees
-    what it waits for.
+    On a cluster with autoscaling it is one more than fits: a waiting trial makes the cluster add
+    nodes.
+
+    Args:
+        scale: what one run needs.
+        wanted: `study.concurrent`, the most trials at once; None for as many as fit.
     """
 
     def __init__(self, scale: ScaleConfig, wanted: int | None) -> None:
@@ -42,8 +47,12 @@ class Capacity:
 
 
 def runs_at_once(scale: ScaleConfig, nodes: Nodes | None = None) -> int:
-    """How many runs of `scale` the nodes hold, those of the cluster when left out, each worker on
-    one node."""
+    """The number of runs of `scale` that the nodes can hold at once, each worker on one node.
+
+    Args:
+        scale: what one run needs.
+        nodes: by default those of the cluster.
+    """
     needs = _needs(scale)
     workers = sum(
         min(math.floor(node.get(name, 0.0) / need) for name, need in needs.items())
@@ -52,9 +61,20 @@ def runs_at_once(scale: ScaleConfig, nodes: Nodes | None = None) -> int:
     return workers // scale.workers
 
 
+def check_fits_here(scale: ScaleConfig) -> None:
+    """Raises UserError if this machine cannot hold one run, where no cluster is named; Ray need
+    not be started to know it."""
+    if scale.address is None:
+        check_fits(scale, [local_resources()])
+
+
 def check_fits(scale: ScaleConfig, nodes: Nodes | None = None) -> None:
-    """Raise a UserError with the arithmetic if the nodes, those of the cluster when left out,
-    cannot hold even one run."""
+    """Raises UserError, with the arithmetic, if the nodes cannot hold even one run.
+
+    Args:
+        scale: what one run needs.
+        nodes: by default those of the cluster.
+    """
     nodes = _nodes() if nodes is None else nodes
     if runs_at_once(scale, nodes) or scale.autoscaling:
         return
@@ -78,7 +98,7 @@ def check_fits(scale: ScaleConfig, nodes: Nodes | None = None) -> None:
 
 
 def _needs(scale: ScaleConfig) -> dict[str, float]:
-    """What one worker needs, by the resource's name."""
+    """The resources that one worker needs, by name."""
     both = {"CPU": scale.cpus_per_worker, "GPU": scale.gpus_per_worker}
     return {name: need for name, need in both.items() if need}
 

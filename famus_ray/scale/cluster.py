@@ -1,4 +1,4 @@
-"""The Ray cluster of a command: a local instance of its own, or one to join."""
+"""The Ray cluster of a command: a local instance of its own, or an existing cluster."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = [
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # how soon a finished worker is noticed
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and the curves hold all that they write
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours to handle
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # seconds until a finished worker is noticed
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # ledger and curves already hold what they log
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `ctrl_c` handles Ctrl-C
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # nobody reads Tune's snapshots
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # the study says how many trials may wait for nodes
+    "TUNE_GLOBAL_CHECKPOINT_S": "100000",  # Tune's snapshots are not used
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # `Capacity` limits the trials that wait for nodes
 }
 
 
@@ -43,7 +43,7 @@ def available_cpus() -> int:
 
 
 def local_resources() -> dict[str, float]:
-    """What a local Ray of this process would have, by Ray's names."""
+    """The resources of a local Ray of this process, by Ray's names."""
     import torch
 
     return {"CPU": float(available_cpus()), "GPU": float(torch.cuda.device_count())}
@@ -51,16 +51,18 @@ def local_resources() -> dict[str, float]:
 
 @contextmanager
 def cluster(scale: ScaleConfig) -> Iterator[None]:
-    """Ray is there while inside; a local instance ends with the block.
+    """Inside, this process is connected to Ray; a local instance stops at the end.
 
-    Joins a Ray that this process has initialised already, else `scale.address`, else
-    starts a local one that no other command joins.
+    It uses a Ray that this process has already initialised, else the cluster at `scale.address`,
+    else it starts a local instance that no other command can join.
 
     Raises:
-        UserError: no cluster answers at the address, or there is no room for a local one.
+        UserError: no cluster answers at the address, or a local one has too little disk space.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if scale.address is None:  # nobody takes this machine away with notice; it saves a process
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     import ray
 
@@ -68,15 +70,15 @@ def cluster(scale: ScaleConfig) -> Iterator[None]:
         yield
         return
     with local_ray(available_cpus()) if scale.address is None else joined(scale.address):
-        heed_again()  # Ray's start takes SIGTERM, and prints a stack where it comes
+        heed_again()  # Ray's start replaces the handler of SIGTERM by one that prints a stack
         yield
 
 
 @contextmanager
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C inside is a KeyboardInterrupt, and afterwards what it was before.
+    """Inside, Ctrl-C raises KeyboardInterrupt; afterwards its handler is as before.
 
-    Ray Train turns it into a quiet exit and leaves its handler behind.
+    Ray Train raises SystemExit instead and does not restore the handler.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT) if is_main else None
@@ -92,7 +94,7 @@ def ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def ray_log(path: Path) -> Iterator[None]:
-    """Ray's messages go to the file `path` instead of the terminal, while inside."""
+    """Inside, Ray's messages go to the file `path` instead of the terminal."""
     import ray._private.worker as ray_worker
 
     logger = logging.getLogger("ray")
@@ -101,7 +103,7 @@ def ray_log(path: Path) -> Iterator[None]:
     handler = _LogFile(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.handlers, logger.propagate = [handler], False
-    # What Ray has to say of lost nodes it prints, whatever its log level.
+    # Ray prints its messages on lost nodes, whatever its log level.
     printed = ray_worker.print_to_stdstream
     ray_worker.print_to_stdstream = lambda message, **_: logger.error("\n".join(message["lines"]))
     try:
@@ -115,13 +117,13 @@ def ray_log(path: Path) -> Iterator[None]:
 
 class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Nothing: what a full disk takes of a log needs no stack on the terminal."""
+        """Ignores errors: a log on a full disk needs no stack trace on the terminal."""
 
 
 def on_devices(config: Config) -> Config:
-    """The config for a process that Ray has given its devices: without GPUs, on the CPU.
+    """The config for a process of Ray: on the CPU if its workers have no GPU.
 
-    Ray hides no GPU from a process that asked for none; all of them would share the first.
+    Ray hides no GPU from a process that asked for none: all such processes would use the first.
     """
     if config.scale.gpus_per_worker:
         return config

@@ -1,4 +1,4 @@
-"""The trials of a study whose settings are given: the points of its space, or all of a grid."""
+"""Trials with given settings: the points of a space, or all trials of a grid."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ Settings = Mapping[str, Any]
 
 
 class Given:
-    """Which settings are given, by the trial's place in the search."""
+    """The given settings of a study, by the trial's position in the search."""
 
     def __init__(self, space: Space) -> None:
         self._study = space.base.config.study
         self._is_grid = self._study.searcher == "grid"
-        self._grid = space.grid() if self._is_grid else []  # not begun yet
+        self._grid = space.grid() if self._is_grid else []  # not started yet
         self._points = dict(enumerate(space.points))
         self._seen: list[dict[str, Any]] | None = None
 
     def opened(self, points: Sequence[Settings], drawn: int) -> None:
-        """The study was opened with these points when so many trials were drawn: new ones come
-        next, those that were taken out do not come."""
+        """Records that the study was opened with these points.
+
+        New points are tried next; points that were removed from the space are not tried.
+
+        Args:
+            points: of the space.
+            drawn: number of trials drawn before.
+        """
         now = [{key: scalar(value) for key, value in point.items()} for point in points]
         if self._seen is None:
             self._points, self._seen = dict(enumerate(now)), now
@@ -36,22 +42,22 @@ class Given:
         self._seen += fresh
 
     def begun(self, settings: Settings) -> None:
-        """A trial with these settings was begun before."""
+        """Records that a trial with these settings was started before."""
         if settings in self._grid:
             self._grid.remove(dict(settings))
 
     def at(self, drawn: int) -> Settings | None:
-        """The settings of the next trial, None where they are drawn.
+        """The settings of the next trial; None if the searcher draws them.
 
         Args:
-            drawn: trials before it.
+            drawn: number of trials before it.
         """
         return self._grid.pop(0) if self._is_grid else self._points.get(drawn)
 
     def planned(self, drawn: int) -> int:
-        """How many trials the search has.
+        """The number of trials of the search.
 
         Args:
-            drawn: those that were begun.
+            drawn: number of trials started so far.
         """
         return drawn + len(self._grid) if self._is_grid else self._study.trials

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster that is there already, or saying within seconds why it cannot be."""
+"""Joining an existing Ray cluster, with an error within seconds if that fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from famus_ray.scale.local_ray import on_loopback
 __all__ = ["check_address", "joined", "refusal"]
 
 _ANSWER_WITHIN = 5.0  # seconds
-_ASK = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # what every client of Ray asks first
+_ASK = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # the first request of every client of Ray
 
 _HOW = (
     "set RAY_AUTH_MODE=token, and put the cluster's token into RAY_AUTH_HOW or ~/.ray/auth_token "
@@ -24,8 +24,10 @@ _HOW = (
 
 
 def check_address(scale: ScaleConfig) -> None:
-    """Raise the UserError of a `scale.address` at which no cluster lets us in. It takes seconds;
-    without an address, or in a process that is in a cluster already, nothing."""
+    """Raises UserError if the cluster at `scale.address` cannot be joined; takes some seconds.
+
+    Does nothing without an address, or in a process that is already connected to a cluster.
+    """
     import ray
 
     if scale.address is None or ray.is_initialized():
@@ -39,7 +41,7 @@ def check_address(scale: ScaleConfig) -> None:
 
 
 def refusal(address: str) -> str | None:
-    """Why the cluster at HOST:PORT does not let this process in; None where it does."""
+    """The reason why the cluster at HOST:PORT refuses this process; None if it does not."""
     import grpc
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._private.grpc_utils import init_grpc_channel
@@ -58,10 +60,10 @@ def refusal(address: str) -> str | None:
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """This process is a driver of the cluster at `address` while inside.
+    """Inside, this process is a driver of the cluster at `address`.
 
     Raises:
-        UserError: it cannot be joined from here.
+        UserError: the cluster cannot be joined from this machine.
     """
     import ray
 
@@ -81,7 +83,7 @@ def joined(address: str) -> Iterator[None]:
 
 
 def _found_by_ray() -> str | None:
-    """HOST:PORT of the cluster that Ray means by `auto`, None where it knows of none."""
+    """HOST:PORT of the cluster that Ray finds for `auto`; None if it finds none."""
     from ray._private import services
 
     try:

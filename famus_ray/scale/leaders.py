@@ -1,6 +1,7 @@
 """The leaders of a search: its best configurations, trained again with further seeds.
 
-The best of many trials was also lucky; seeds that it was not chosen by say what it is worth.
+The best of many trials owes its value partly to chance. Seeds that played no part in its choice
+give an unbiased estimate.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ __all__ = ["Leaders"]
 
 
 class Leaders:
-    """Who leads, and which further seeds are still to be trained."""
+    """The best trials so far, and the further seeds that they still need."""
 
     def __init__(self, config: Config) -> None:
         self._count = config.study.leaders
@@ -27,19 +28,22 @@ class Leaders:
 
     @property
     def left(self) -> int:
-        """Trials to come if the search ended now."""
+        """Trials still to run if the search ended now."""
         return sum(max(0, self._seeds - self._begun[leader]) for leader in self._leading())
 
     def completed(self, number: int, value: float, settings: Mapping[str, Any]) -> None:
-        """A trial of the search has come to a value, and may lead."""
+        """Records the value of a completed trial of the search, which may be a leader."""
         self._found[number] = (value, dict(settings))
 
     def begun(self, leader: int) -> None:
-        """A further seed of this trial's configuration has been handed out."""
+        """Records that a further seed of this trial's configuration was handed out."""
         self._begun[leader] += 1
 
     def next(self) -> tuple[int, dict[str, Any]] | None:
-        """A leader and its settings with a further seed: a seed of each leader in turn."""
+        """A leader's number and its settings with a further seed; None if no seed is left.
+
+        The leaders get their seeds in turn.
+        """
         behind = [leader for leader in self._leading() if self._begun[leader] < self._seeds]
         if not behind:
             return None
@@ -48,6 +52,6 @@ class Leaders:
         return leader, {**self._found[leader][1], "run.seed": seed}
 
     def _leading(self) -> list[int]:
-        """Of equals the first, as in the table."""
+        """The best trials; ties go to the earlier trial, as in the table."""
         ranked = sorted(self._found, key=lambda number: (-self._found[number][0], number))
         return ranked[: self._count]

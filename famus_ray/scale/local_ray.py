@@ -1,4 +1,4 @@
-"""A Ray of this command's own: out of reach of other machines, and of other users of this one."""
+"""A local Ray of this command, out of reach of other machines and other users."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _NEEDED = 100 * 2**20  # bytes for Ray's logs
 _LONGEST_SOCKET = 103  # bytes of a socket's path on macOS; Linux allows 107
 _LIKE_RAYS = "frXXXXXXXX/r/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 
-# Where Ray would look for another cluster, or for the parts of one.
+# Variables in which Ray would look for an existing cluster.
 _OF_OTHERS = dict.fromkeys(("RAY_ADDRESS", "RAY_REDIS_ADDRESS", "RAY_GCS_SERVER_PORT"))
 
 
 @contextmanager
 def local_ray(cpus: int) -> Iterator[None]:
-    """A Ray with so many cores is there while inside, and gone afterwards.
+    """Inside, a local Ray with `cpus` cores is running.
 
-    All of its sockets listen on the loopback interface. Whoever talks to it needs its token: the
-    user's where there is one, else one that this process makes and writes nowhere. Its files are
-    in a folder that no other user may enter, under RAY_TMPDIR or /tmp.
+    All of its sockets listen on the loopback interface. Its clients need a token: the user's own
+    if there is one, else one that this process generates and writes nowhere. Its files are in a
+    folder under RAY_TMPDIR or /tmp that only this user may enter.
 
     Raises:
-        UserError: no room for these files.
-        RuntimeError: Ray would listen to the network after all.
+        UserError: there is no space for these files.
+        RuntimeError: Ray listens on another interface.
     """
     import ray
 
@@ -64,12 +64,12 @@ def local_ray(cpus: int) -> Iterator[None]:
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """Inside, Ray takes 127.0.0.1 for what it is.
+    """Inside, Ray listens at 127.0.0.1 if told to.
 
-    Elsewhere it puts the machine's own address in its place, and listens on every interface, so
-    that other machines can join. On macOS and Windows, where none can, it never does; the switch
-    for that is a constant that is read from the environment when Ray is imported, in this process
-    and in those that it starts.
+    By default Ray on Linux replaces that address by the machine's own and listens on every
+    interface, so that other machines can join. On macOS and Windows, where none can join, it does
+    not. Its switch is a constant, read from the environment when Ray is imported: it is changed
+    in this process and, by the environment, in the processes that Ray starts.
     """
     from ray._private import ray_constants
 
@@ -82,23 +82,23 @@ def on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-_made_token = secrets.token_hex(32)  # Ray reads a token once in a process's life
+_made_token = secrets.token_hex(32)  # one per process: Ray reads the token only once
 
 
 def _token() -> dict[str, str | None]:
-    """The variables of Ray's token, which it asks for unless the user has said otherwise."""
+    """The variables of Ray's token; Ray asks for one unless the user has disabled that."""
     has_own = (
         "RAY_AUTH_TOKEN" in os.environ
         or "RAY_AUTH_TOKEN_PATH" in os.environ
         or os.access(f"{os.environ.get('HOME')}/.ray/auth_token", os.R_OK)
     )
-    mode = os.environ.get("RAY_AUTH_MODE")  # Ray sets it; afterwards it is what it was
+    mode = os.environ.get("RAY_AUTH_MODE")  # Ray changes it: listed here, it is restored
     return {"RAY_AUTH_MODE": mode, **({} if has_own else {"RAY_AUTH_TOKEN": _made_token})}
 
 
 @contextmanager
 def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Inside, these variables have these values, or are not set (None)."""
+    """Inside, these environment variables have these values; None for unset."""
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)
     try:
@@ -116,7 +116,7 @@ def _set(values: Mapping[str, str | None]) -> None:
 
 
 def _private_folder() -> Path:
-    """A new folder for Ray's files, which this user alone may enter."""
+    """A new folder for Ray's files that only this user may enter."""
     root = os.environ.get("RAY_TMPDIR", "/tmp")  # noqa: S108 - the folder in it is new
     room = _LONGEST_SOCKET - len(_LIKE_RAYS) - 1
     if len(os.fsencode(Path(root).absolute())) > room:

@@ -1,4 +1,4 @@
-"""Is this machine fit: what a run needs of it, each with what to do where it is missing."""
+"""The checks of this machine: what a run needs, each with advice where it is missing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from famus_ray.training.allocator import keep_freed_memory
 __all__ = ["check_machine"]
 
 _GIB = 2**30
-_LEAST_MEMORY, _LEAST_DISK = 2.0, 2.0  # GiB; below that even small runs end badly
+_LEAST_MEMORY, _LEAST_DISK = 2.0, 2.0  # GiB; with less even small runs may fail
 
 _RAYS_OWN_TRY = "`python -c 'import ray; ray.init(address=\"local\")'` shows what Ray says of it"
 
 
 def check_machine(root: Path, *, ray: bool = True) -> Iterator[Finding]:
-    """What a run on this machine would find, one finding after the other.
+    """Yields one finding after the other on what runs need of this machine.
 
     Args:
-        root: where the runs will be, `run.root`.
-        ray: whether Ray is started and stopped, which takes seconds.
+        root: folder of the runs, `run.root`.
+        ray: whether to start and stop Ray as well, which takes seconds.
     """
     yield Finding("ok", f"Python {platform.python_version()} on {platform.platform()}")
     yield from _packages()
@@ -42,7 +42,7 @@ def check_machine(root: Path, *, ray: bool = True) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Each is imported: an install can be complete and not work."""
+    """Imports each package: one may be installed and still not work."""
     versions = []
     for name in ("torch", "torchvision", "timm", "ray", "optuna", "sklearn", "pandas"):
         try:
@@ -58,7 +58,7 @@ def _devices() -> Iterator[Finding]:
     yield Finding("ok", f"{cpus} CPU core{'s' if cpus > 1 else ''}")
     try:
         import torch
-    except Exception:  # noqa: BLE001 - said already
+    except Exception:  # noqa: BLE001 - reported by `_packages`
         return
     for i in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(i)

@@ -18,10 +18,16 @@ __all__ = ["train_many"]
 def train_many(
     runs: Sequence[tuple[Config, Path]], on_done: Callable[[Path], None] = lambda path: None
 ) -> None:
-    """Train each config in its folder, as many at a time as the cluster holds.
+    """Trains each config in its folder, as many at once as the cluster can hold.
 
-    Every config is of one worker and without an address of its own; `on_done` hears of
-    each folder as it ends. A run that fails ends all.
+    The first run that fails ends all of them.
+
+    Args:
+        runs: (config, folder) of each run; the configs have one worker and no address.
+        on_done: called with the folder of each run that ends.
+
+    Raises:
+        UserError: the cluster cannot hold one run.
     """
     scale = runs[0][0].scale
     with cluster(scale):

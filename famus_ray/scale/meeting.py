@@ -1,4 +1,4 @@
-"""Where the processes of a run meet, reachable at their node's own address alone."""
+"""Connecting the processes of a run by torch.distributed, on their node's address only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 __all__ = ["join", "meeting_point", "was_left"]
 
-_WAIT = timedelta(minutes=30)  # for the slowest of them
+_WAIT = timedelta(minutes=30)  # for the slowest process
 
-_store: TCPStore | None = None  # of this process, where the others come to it
+_store: TCPStore | None = None  # the store of the process of rank 0, which the others connect to
 
 
 def meeting_point() -> tuple[str, int]:
-    """Host and port at which this process and its peers find each other."""
+    """Opens a store in this process, of rank 0; returns the host and port of it."""
     global _store
     host = ray.util.get_node_ip_address()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -33,8 +33,15 @@ def meeting_point() -> tuple[str, int]:
 
 
 def join(rank: int, workers: int, host: str, port: int, backend: str) -> None:
-    """Meet the peers: `gloo` on CPUs, `nccl` on GPUs."""
-    # Left alone, gloo listens where the host's name leads, which may be this node only.
+    """Joins the process group; waits for all processes.
+
+    Args:
+        rank: of this process, from 0.
+        workers: world size.
+        host, port: from `meeting_point` in the process of rank 0.
+        backend: `gloo` on CPUs, `nccl` on GPUs.
+    """
+    # By default gloo listens at the address of the host's name, which may be a loopback address.
     for interface in _interfaces(ray.util.get_node_ip_address()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
@@ -43,14 +50,14 @@ def join(rank: int, workers: int, host: str, port: int, backend: str) -> None:
 
 
 def was_left(error: BaseException) -> bool:
-    """Whether a process failed because a peer is gone: the loss of that one is the cause."""
+    """Whether the error of this process was caused by the loss of another process."""
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error).lower()
     )
 
 
 def _interfaces(address: str) -> list[str]:
-    """The network interfaces with this address: one, or none."""
+    """The network interface with this address, or none."""
     return [
         name
         for name, found in psutil.net_if_addrs().items()

@@ -1,4 +1,4 @@
-"""What each trial of a study ran with, whatever became of the space since then."""
+"""The settings of each trial of a study, as of its start, even if the space has changed."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ __all__ = ["OwnSettings", "flat"]
 
 
 class OwnSettings:
-    """Settings of the trials of a study, from the events of its ledger in their order.
+    """Settings of the trials of a study, from the events of its ledger in order.
 
     Args:
-        space: as it is now.
-        trials: the folder of their folders.
+        space: the current space.
+        trials: the folder that holds the trials' folders.
     """
 
     def __init__(self, space: Space, trials: Path) -> None:
         self._space, self._trials = space, trials
         self._now = flat(space.base.config)
-        self._then: Mapping[str, Any] | None = None  # the base when the next trial begins
+        self._then: Mapping[str, Any] | None = None  # the base config of the next trial
         self._params: dict[int, dict[str, Any]] = {}
         self._bases: dict[int, Mapping[str, Any] | None] = {}
 
     def opened(self, base: Mapping[str, Any]) -> None:
-        """Trials that begin from here on start from this config, by section and key."""
+        """Records the base config, by section and key, of the trials that start from here on."""
         self._then = flattened(base)
 
     def began(self, number: int, params: Mapping[str, Any]) -> None:
-        """A trial has begun with these searched settings; one that begins anew, from the config
-        as it is by then."""
+        """Records the searched settings of a trial that starts from the latest base config."""
         self._params[number] = dict(params)
         self._bases[number] = self._then
 
     def began_anew(self, number: int) -> None:
-        """A trial that had trained nothing is tried again, from the config as it is by now."""
+        """Records that a trial without a trained epoch starts again, from the latest config."""
         if number in self._params:
             self._bases[number] = self._then
 
     def in_space(self, number: int) -> dict[str, Any] | None:
-        """The settings that the space as it is now would give such a trial, those that were fixed
-        then included; None where it lies outside."""
+        """The trial's settings as a point of the current space; None if it lies outside.
+
+        They include settings that were fixed when the trial started and are searched now.
+        """
         own = {**self._now, **(self._bases[number] or {}), **self._params[number]}
         found = self._space.placed(own)
         if found is None:
@@ -60,9 +61,9 @@ class OwnSettings:
         return None if differs else found
 
     def to_run(self, number: int) -> dict[str, Any]:
-        """What must be set over the config as it is now for the trial to go on as it began."""
+        """The settings to apply to the current config so that the trial continues unchanged."""
         params, base = self._params[number], self._bases[number]
-        if base is None:  # begun by a version that kept no record of it
+        if base is None:  # a study of an older version, whose ledger has no base config
             base = own_values(self._trials / f"{number:04d}") or {}
         changed = {
             key: base[key]
@@ -73,5 +74,5 @@ class OwnSettings:
 
 
 def flat(config: Config) -> dict[str, Any]:
-    """The settings of a config by dotted key, as JSON has them."""
+    """The settings of a config by dotted key, as JSON values."""
     return flattened(config.model_dump(mode="json"))

@@ -1,7 +1,7 @@
-"""Population based training (Jaderberg et al. 2017): settings that change while a run goes on.
+"""Population based training (Jaderberg et al. 2017): settings that change during training.
 
-Every few epochs a trial of the poorest quarter ends, and a child of one of the best quarter goes on
-in its place: from the best one's checkpoint of that epoch, with learning rates perturbed.
+Every few epochs the trials of the poorest quarter end. In place of each a child of a trial of the
+best quarter continues from its parent's checkpoint of that epoch, with perturbed learning rates.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from famus_ray.randomness import epoch_seed
 from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.scale.seeded import seed_configs, seed_folders
 from famus_ray.spaces.ranges import FloatRange, Range
-from famus_ray.spaces.study_checks import QUARTER, changes_in_run
+from famus_ray.spaces.study_checks import TRIALS_PER_CHILD, changes_in_run
 
 __all__ = ["Population", "continue_from"]
 
-Child = tuple[int, int, dict[str, Any]]  # parent, the epoch that it goes on from, settings
+Child = tuple[int, int, dict[str, Any]]  # parent, epoch of its checkpoint, settings
 
-_FACTOR = 1.5  # the widest; the paper's two, 0.8 and 1.25, would make twins of siblings
+_FACTOR = 1.5  # largest; with the paper's two factors, 0.8 and 1.2, siblings could be equal
 
 
 class Population:
-    """Who is poor and who is good at each epoch of exploitation, and the children to be born.
+    """The ranking of the trials at each epoch of exploitation, and the children to start.
 
     Args:
-        ranges: of the space.
+        config: the base config of the study.
+        ranges: of the space, by setting.
     """
 
     def __init__(self, config: Config, ranges: Mapping[str, Range]) -> None:
@@ -41,49 +42,49 @@ class Population:
         self._last, self._method = config.schedule.epochs, config.method.name
         self._ranges = ranges
         self._values: dict[int, dict[int, float]] = {}  # by epoch and trial
-        self._poor: dict[int, int] = {}  # trials that were told to end, and the epoch
-        self._due: deque[int] = deque()  # epochs at which children go on
+        self._poor: dict[int, int] = {}  # trials that should end, and the epoch
+        self._due: deque[int] = deque()  # epochs from which children continue
 
     @property
     def due(self) -> int:
-        """Children to be born now."""
+        """The number of children to start now."""
         return len(self._due)
 
     def reported(self, number: int, epoch: int, value: float) -> bool:
-        """Whether the trial is one of the poorest quarter at this epoch, and ends."""
-        self._poor.pop(number, None)  # it went on, after a crash
+        """Whether the trial is in the poorest quarter at this epoch and should end."""
+        self._poor.pop(number, None)  # after a crash it was continued
         if epoch % self._every or epoch >= self._last:
             return False
         values = self._values.setdefault(epoch, {})
-        values[number] = value if math.isfinite(value) else -math.inf  # a failed judgement is last
-        if self._rank(epoch).index(number) < len(values) - len(values) // QUARTER:
+        values[number] = value if math.isfinite(value) else -math.inf  # not finite: ranked last
+        if self._rank(epoch).index(number) < len(values) - len(values) // TRIALS_PER_CHILD:
             return False
         self._poor[number] = epoch
         return True
 
     def ended(self, number: int) -> None:
-        """A trial is over; if because it was poor, a child takes its place."""
+        """Records that a trial has ended; one of the poorest quarter is replaced by a child."""
         if number in self._poor:
             self._due.append(self._poor.pop(number))
 
     def child(self, number: int, settings: Mapping[int, Mapping[str, Any]]) -> Child:
-        """The next child.
+        """Parent, epoch and settings of the next child.
 
         Args:
-            number: that the child will have.
+            number: of the child.
             settings: of all trials, by number.
         """
         epoch = self._due[0]
         draw = random.Random(epoch_seed(self._seed, "exploit", number))  # noqa: S311
         best = self._rank(epoch)
-        parent = draw.choice(best[: max(1, len(best) // QUARTER)])
+        parent = draw.choice(best[: max(1, len(best) // TRIALS_PER_CHILD)])
         own = settings[parent]
         may_change = changes_in_run(own.get("method.name", self._method))
         perturbed = {k: self._perturbed(k, v, draw) for k, v in own.items() if k in may_change}
         return parent, epoch, {**own, **perturbed}
 
     def born(self) -> None:
-        """The next child has been handed out."""
+        """Records that the next child has started."""
         self._due.popleft()
 
     def _rank(self, epoch: int) -> list[int]:
@@ -98,9 +99,15 @@ class Population:
 
 
 def continue_from(parent: Path, child: Path, epoch: int, config: Config) -> None:
-    """Make a child's run folder, one a seed, as if it had come to `epoch` with its own settings.
+    """Creates a child's run folder, one per seed, with its parent's state of `epoch`.
 
-    The checkpoint is the parent's: the run that goes on from it takes its rates from its settings.
+    The config is the child's own; a run that continues from the parent's checkpoint takes its
+    learning rates from the config.
+
+    Args:
+        parent, child: folders of the trials.
+        epoch: completed epochs.
+        config: the child's.
     """
     for one, there, here in zip(
         seed_configs(config), seed_folders(config, parent), seed_folders(config, child), strict=True

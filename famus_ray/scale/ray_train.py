@@ -1,4 +1,4 @@
-"""What Ray Train does our way: how its workers meet, and which failures end a run."""
+"""Changes to Ray Train: how its workers connect, and which failures end a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import RayError
 from ray.train import UserCallback
 from ray.train.torch import TorchConfig
-from ray.train.v2._internal.exceptions import RayTrainError  # what lost processes are told by
+from ray.train.v2._internal.exceptions import RayTrainError  # raised for lost processes
 
 from famus_ray.scale.meeting import join, meeting_point, was_left
 
@@ -18,7 +18,7 @@ __all__ = ["EndsAtMistakes", "Meeting"]
 
 @dataclass
 class Meeting(TorchConfig):  # type: ignore[misc]
-    """How the workers meet: at the first one's meeting point, not where Ray Train lets them."""
+    """Connects the workers at the first one's `meeting_point` instead of Ray Train's address."""
 
     @property
     def backend_cls(self) -> Any:
@@ -39,11 +39,13 @@ class _AtTheFirst(TorchConfig().backend_cls):  # type: ignore[misc]
 
 
 class EndsAtMistakes(UserCallback):  # type: ignore[misc]
-    """Ends the run when the training raises an exception: only lost processes are replaced,
-    where Ray Train would begin again at anything."""
+    """Ends the run when training raises an exception; only lost processes are replaced.
+
+    Ray Train by default starts again after any exception.
+    """
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Raise what the training raised; nothing where a process was lost."""
+        """Raises the exception of the training; does nothing if a process was lost."""
         for error in worker_exceptions.values():
             if not isinstance(error, RayError | RayTrainError) and not was_left(error):
                 raise error

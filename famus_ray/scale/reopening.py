@@ -1,4 +1,4 @@
-"""A study that is opened: what was changed since it was opened last, and what its ledger lost."""
+"""Opening an existing study: changes since it was last opened, and lost events."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from famus_ray.config.mistakes import joined
 from famus_ray.config.resolve import load_yaml
+from famus_ray.data.catalog import Dataset
 from famus_ray.errors import UserError
 from famus_ray.records.ledger import FINAL, append_event, in_place, read_events, table_of
 from famus_ray.records.rebuilt import lost_events
@@ -27,18 +28,24 @@ from famus_ray.spaces.space_changes import (
 )
 from famus_ray.spaces.study_checks import check_study
 from famus_ray.training.estimate import counted
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 __all__ = ["Reopened", "reopened"]
 
 
 @dataclass
 class Reopened:
-    """A study that may go on; nothing is written yet.
+    """A study that can continue; nothing is written yet.
 
     Attributes:
-        drawn: trials that were begun, without children and the leaders' further seeds.
-        retried: how many that failed are to be tried again.
+        path: the study's folder.
+        space: the current search space.
+        now: the space and config that it is opened with.
+        before: those that it was last opened with; None if the ledger has no record.
+        events: of the ledger, with lost ones rebuilt, in order.
+        lost: the rebuilt events.
+        drawn: number of trials started, without children and the leaders' further seeds.
+        retried: number of failed trials that will be run again.
     """
 
     path: Path
@@ -48,19 +55,20 @@ class Reopened:
     events: list[dict[str, Any]]
     lost: list[dict[str, Any]]
     drawn: int
+    data: Dataset | None
     retried: int = 0
 
     @property
     def ended(self) -> int:
-        """Trials that have ended, without those that `resume` begins again."""
+        """The number of trials that have ended, without those that `resume` starts again."""
         states = {e["trial_id"]: e for e in self.events if "trial_id" in e}
         return sum(e["event"] in FINAL and not e.get("lost") for e in states.values())
 
     def lines(self, left_out: int) -> Iterator[str]:
-        """What people should know.
+        """Messages for the user about changes and rebuilt events.
 
         Args:
-            left_out: trials that the searcher is not told of.
+            left_out: number of trials that the searcher does not know.
         """
         changed = changes(self.before, self.now) if self.before else []
         if changed:
@@ -79,7 +87,7 @@ class Reopened:
             yield f"{self.retried} that failed are tried again"
 
     def write(self, *, retry_failed: bool = False) -> None:
-        """Bring the ledger up to date; the study is held."""
+        """Adds lost events, a changed space and retries to the ledger, whose lock is held."""
         ledger = self.path / "ledger.jsonl"
         for event in self.lost:
             append_event(ledger, **event)
@@ -92,19 +100,20 @@ class Reopened:
     def _retry(self, ledger: Path) -> None:
         table = table_of(self.events)
         for _, row in table[table["state"] == "failed"].iterrows():
-            # A child of pbt begins with what its parent left.
+            # A child of pbt starts from its parent's checkpoint.
             anew = not row["epochs"] and bool(pd.isna(row["parent"]))
-            if anew:  # nothing was trained: it starts from the settings as they are now
+            if anew:  # nothing was trained: it starts with the current settings
                 shutil.rmtree(self.path / "trials" / str(row["trial_id"]), ignore_errors=True)
             append_event(ledger, "retried", str(row["trial_id"]), anew=anew)
             self.retried += 1
 
 
 def reopened(path: Path, space: Space) -> Reopened:
-    """The study in the folder `path`, to go on with this space.
+    """The study in the folder `path`, to be continued with this space.
 
     Raises:
-        UserError: a study that cannot run, or a change that makes another one of it.
+        UserError: a study that cannot run, or a change after which earlier trials could not be
+            compared with new ones.
     """
     check_study(space.base.config)
     events = read_events(path / "ledger.jsonl")
@@ -121,16 +130,21 @@ def reopened(path: Path, space: Space) -> Reopened:
         problems = [*_refused_by_the_trials(space, begun, whole)]
     if problems:
         raise UserError(joined(str(path), list(dict.fromkeys(problems))))
+    data = None
     if before is not None and changes(before, now):
-        check_trials(space, check(space.base.config))
+        data = checked_data(space.base.config)
+        check_trials(space, data)
     drawn = sum("replicates" not in e and "parent" not in e for e in begun)
-    return Reopened(path, space, now, before, whole, lost, drawn)
+    return Reopened(path, space, now, before, whole, lost, drawn, data)
 
 
 def _refused_by_the_trials(
     space: Space, begun: list[dict[str, Any]], events: list[dict[str, Any]]
 ) -> Iterator[str]:
-    """What cannot be compared with the trials of an older version, which kept no other record."""
+    """Messages on settings that cannot be compared with the trials of the study.
+
+    For studies of an older version, whose ledger has no record of space and config.
+    """
     for event in begun:
         yield from refused_values(space.entries, event["params"], event["trial_id"])
     study = space.base.config.study

@@ -1,4 +1,4 @@
-"""What a trial tells the search after an epoch, and the search those who watch it."""
+"""Messages from a trial to the search, and from the search to its observers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ __all__ = ["OnTrial", "Report", "TrialNews", "read_report", "trial_id"]
 
 @dataclass(frozen=True)
 class Report:
-    """A trial after one more epoch.
+    """The results of a trial after one more epoch.
 
     Attributes:
         epoch: completed epochs, from 1.
         value: the metric at the best epoch so far, the mean over seeds.
-        value_std: its standard deviation over seeds, None with one.
+        value_std: its standard deviation over seeds; None with one seed.
         costs: the minimised objectives, by curve.
-        excess: by how much each constraint is broken, by its text; at most 0 where it is kept.
-        seconds: of training in this attempt.
+        excess: each constraint's excess, by its text; 0 or less where it is kept.
+        seconds: training time of this attempt.
+        node: name of the node that trained it.
         latest: the metric after this epoch, the mean over seeds.
     """
 
@@ -36,7 +37,7 @@ class Report:
     latest: float | None = None
 
     def details(self) -> dict[str, Any]:
-        """What an event of the ledger holds of it."""
+        """The fields of its event in the ledger."""
         return {
             "epoch": self.epoch, "value": finite(self.value), "seconds": round(self.seconds, 3),
             "node": self.node,
@@ -47,15 +48,17 @@ class Report:
         }  # fmt: skip
 
     def without_infinities(self) -> Report:
-        """The same, with NaN for a value, cost or latest metric that is not finite: a failed
-        judgement, which no comparison takes for the best."""
+        """The report with NaN for every value, cost or latest metric that is not finite.
+
+        No comparison takes NaN for the best.
+        """
         costs = {name: _finite(cost) for name, cost in self.costs.items()}
         latest = None if self.latest is None else _finite(self.latest)
         return replace(self, value=_finite(self.value), costs=costs, latest=latest)
 
 
 def read_report(event: Mapping[str, Any]) -> Report:
-    """The report of an event; what was not finite is written as null."""
+    """The report of an event; null, written for a value that was not finite, becomes NaN."""
     costs = {k: math.nan if v is None else v for k, v in event.get("costs", {}).items()}
     latest = event.get("latest")
     report = Report(
@@ -74,12 +77,17 @@ def _finite(value: float) -> float:
 
 @dataclass(frozen=True)
 class TrialNews:
-    """Something that happened to a trial: started, reported, completed, pruned or failed.
+    """An event of a trial for observers.
 
     Attributes:
-        report: its latest, None before the first epoch.
-        can_lead: it may be the best: it keeps every constraint, and is no leader's further seed.
-        again: it trains a leader with a further seed.
+        event: started, reported, completed, pruned or failed.
+        number: of the trial, from 0.
+        trial_id: name of its folder.
+        report: its latest report; None before the first epoch.
+        can_lead: whether it may be the best trial: it keeps every constraint, and is not a
+            leader's further seed.
+        error: of a failed trial.
+        again: whether it trains a leader with a further seed.
     """
 
     event: str
@@ -97,7 +105,7 @@ class TrialNews:
 
     @property
     def value(self) -> float | None:
-        """The metric at the best epoch so far, None where it is not finite."""
+        """The metric at the best epoch so far; None if it is not finite."""
         value = self.report.value if self.report else math.nan
         return value if math.isfinite(value) else None
 

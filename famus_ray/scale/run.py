@@ -1,4 +1,4 @@
-"""A run: here, or in Ray Train where its settings ask for several workers or a cluster."""
+"""A run: in this process, or in Ray Train if it has several workers or a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from famus_ray.records.claim import claimed
 from famus_ray.records.folders import load_config
 from famus_ray.records.run_folder import RunFolder
 from famus_ray.training.allocator import keep_freed_memory
-from famus_ray.training.loop import EpochReport, OnStep, check, epochs
+from famus_ray.training.loop import EpochReport, OnStep, checked_data, epochs
 
 __all__ = ["OnEpoch", "RunResult", "resume_run", "run_config"]
 
@@ -25,10 +25,10 @@ class RunResult:
     """A finished run.
 
     Attributes:
-        path: its folder; `load_curves(path)` and `load_labels(path)` give its tables.
+        path: its folder; `load_curves(path)` and `load_labels(path)` return its tables.
         config: its settings.
-        summary: what it came to, accuracies as shares in [0, 1].
-        was_finished: it was resumed, and nothing was left to do.
+        summary: its results, accuracies as shares in [0, 1].
+        was_finished: whether it was resumed after its end, so that nothing was trained.
     """
 
     path: Path
@@ -45,12 +45,20 @@ def run_config(
     on_epoch: OnEpoch = lambda report: None,
     on_step: OnStep = lambda epoch, step, steps: None,
 ) -> RunResult:
-    """Train `config` in the folder `path`: here, or in Ray Train where the config asks for
-    several workers or names a cluster. Whoever calls it has claimed the folder.
+    """Trains `config` in the folder `path`, which the caller has claimed.
+
+    It trains in this process, or in Ray Train if the config has several workers or a cluster.
+
+    Args:
+        config: the run's settings.
+        path: the run's folder.
+        resume: continue the run in the folder.
+        on_epoch: called after each epoch with its report.
+        on_step: called after each step with epoch, step and steps of the epoch; not in Ray Train.
 
     Raises:
-        UserError: settings or data that do not fit, another run than the one to resume, or one
-            whose checkpoint is gone.
+        UserError: settings or data that do not fit, a run with other settings in the folder, or
+            one whose checkpoint is missing.
         Diverged: a loss that is not finite.
     """
     folder = RunFolder(path)
@@ -76,7 +84,7 @@ def _train(config: Config, folder: RunFolder, on_epoch: OnEpoch, on_step: OnStep
         keep_freed_memory()
         if config.run.threads is not None:
             torch.set_num_threads(config.run.threads)
-        for report in epochs(config, folder, data=check(config), on_step=on_step):
+        for report in epochs(config, folder, data=checked_data(config), on_step=on_step):
             on_epoch(report)
 
 
@@ -86,16 +94,18 @@ def resume_run(
     on_epoch: OnEpoch = lambda report: None,
     on_step: OnStep = lambda epoch, step, steps: None,
 ) -> RunResult:
-    """Finish the run in the folder `path`, from its last checkpoint.
+    """Finishes the run in the folder `path` from its last checkpoint.
 
     Args:
-        overrides: settings that change no number, such as run.threads.
+        path: the run's folder.
+        overrides: settings that do not change the results, such as `run.threads=4`.
+        on_epoch, on_step: as in `run_config`.
 
     Raises:
-        UserError: no run there, other settings or data, or another process is running it.
+        UserError: no run in the folder, other settings or data, or another process is running it.
         Diverged: a loss that is not finite.
     """
-    load_config(path)  # the UserError of a folder that is no run
+    load_config(path)  # raises UserError if the folder holds no run
     config = resolve(path / "config.yaml", overrides).config
     with claimed(path):
         return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)

@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners, as a study's settings ask for them."""
+"""Optuna's sampler and pruner for a study's settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ __all__ = ["new_pruner", "new_sampler"]
 
 
 def new_sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
-    """The sampler that draws trial `number`: its seed follows from the study's and the number."""
+    """The sampler that draws trial `number`, seeded by the study's seed and the number.
+
+    Args:
+        kind: a name of `study.searcher`, or an import path.
+        study: section `study` of the config.
+        number: of the trial, from 0.
+    """
     seed = epoch_seed(study.seed, "search", number) % 2**32
     first = study.startup_trials
     if is_import_path(kind):
@@ -26,7 +32,7 @@ def new_sampler(kind: str, study: StudyConfig, number: int) -> BaseSampler:
             seed=seed,
             n_startup_trials=first,
             multivariate=True,
-            group=True,  # conditional settings are modelled apart
+            group=True,  # conditional settings have models of their own
             constant_liar=not study.minimise,  # parallel trials spread out
         )
     if kind == "gp":

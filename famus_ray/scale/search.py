@@ -1,10 +1,9 @@
-"""The search of a study: the searcher suggests and prunes, the ledger remembers.
+"""The search of a study: the searcher suggests and prunes, the ledger records.
 
-Everything that happens is written to the ledger first and told to the searcher then. A search on a
-ledger that is there already replays it through the same code, so that searcher and pruner
-stand where they stood. What the searcher draws for a trial follows from the study's seed and
-the trial's number, not from what was drawn before. Trials that ran outside of the space as it is
-now keep their places and numbers, and the searcher is not told of them.
+Every event is written to the ledger first, and then given to the searcher. A search on an
+existing ledger replays it through the same code, which restores the state of searcher and pruner.
+A trial's draw depends on the study's seed and the trial's number, not on a generator's state.
+Trials outside the current space keep their numbers, but the searcher does not learn their results.
 """
 
 from __future__ import annotations
@@ -37,11 +36,13 @@ __all__ = ["Search"]
 
 @dataclass
 class _Open:
-    """A trial under way, without one of Optuna's where the searcher did not draw it.
+    """A running trial.
 
     Attributes:
-        again: it trains a leader with a further seed.
-        reason: why it should end, where it should.
+        trial: Optuna's trial; None if the searcher did not draw it.
+        again: whether it trains a leader with a further seed.
+        last: its latest report.
+        reason: why it should end; empty if it should not.
     """
 
     trial: Trial | None
@@ -55,15 +56,20 @@ class _Open:
 
 
 class Search:
-    """Suggests the trials of a study, is told what comes of them, and says which to prune.
+    """Suggests the trials of a study, takes their reports, and decides which to prune.
 
-    One process holds the ledger while it has a search.
+    The process must hold the ledger's lock.
 
     Attributes:
-        drawn: trials that were begun, without children and the leaders' further seeds.
-        left_out: those of them that the searcher is not told of: they lie outside of the space.
+        drawn: number of trials started, without children and the leaders' further seeds.
+        left_out: number of drawn trials outside the current space, unknown to the searcher.
         failures: how trials ended since the search was opened, and why it stopped early.
-        suggester: knows every drawn trial as far as the ledger does.
+        suggester: Optuna's record of all drawn trials.
+
+    Args:
+        space: the current search space.
+        ledger: path of the ledger.
+        on_trial: called with every event of a trial, but not during the replay.
     """
 
     def __init__(self, space: Space, ledger: Path, on_trial: OnTrial = lambda news: None) -> None:
@@ -89,12 +95,12 @@ class Search:
         self._on_trial = on_trial
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles those that know a search into snapshots that nobody reads."""
+        """Empty: Tune pickles objects that refer to a search into snapshots that are not used."""
         return {}
 
     @property
     def left(self) -> int:
-        """Trials to run, at most: those that have not ended, and the new ones."""
+        """An upper bound of the trials to run: unfinished and new ones."""
         study, drawn = self._config.study, max(0, self._planned - self.drawn)
         over = not drawn and not self.may_go_on
         more = self._leaders.left if over else study.leaders * study.leader_seeds
@@ -105,14 +111,15 @@ class Search:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether there may be more trials to run when those under way have ended."""
+        """Whether the end of the running trials may lead to further trials."""
         searched = any(not trial.again for trial in self._open.values()) and not self.failures.why
         return searched and (self._population is not None or self._config.study.leaders > 0)
 
     def suggest(self) -> tuple[int, dict[str, Any]] | None:
-        """Number and settings of a trial to run; None when there is none now.
+        """Number and settings of a trial to run; None if there is none at present.
 
-        The settings of one that began before the study was changed hold what is to stay as it was.
+        For a trial that started before the study was changed, the settings include those that
+        keep their earlier values.
         """
         if self.failures.why:
             return None
@@ -138,12 +145,12 @@ class Search:
         return number, settings
 
     def begun(self, number: int) -> None:
-        """A process has taken up the trial."""
+        """Records that a process has started the trial."""
         append_event(self._ledger, "attempt", trial_id(number))
         self._tell_watcher("started", number)
 
     def reported(self, number: int, report: Report) -> bool:
-        """A trial has finished an epoch; whether it should end here."""
+        """Records the report of an epoch; returns whether the trial should end now."""
         report = report.without_infinities()
         append_event(self._ledger, "reported", trial_id(number), **report.details())
         should_end = self._report(number, report)
@@ -159,11 +166,15 @@ class Search:
         lost: bool = False,
         fault: bool = False,
     ) -> None:
-        """A trial is completed, pruned or failed.
+        """Records the end of a trial.
 
         Args:
-            lost: it failed because its process or node did; a study that is resumed tries again.
-            fault: of the machine, such as a full disk: the same, and no further trial begins.
+            number: of the trial.
+            state: completed, pruned or failed.
+            error: of a trial that failed or diverged.
+            lost: whether its process or node failed; a resumed study runs the trial again.
+            fault: whether the machine is at fault, such as a full disk; a resumed study runs the
+                trial again, and until then no further trial starts.
         """
         reason = self._open[number].reason if state == "pruned" and error is None else None
         details = {"reason": reason, "error": error, "lost": lost or fault or None}
@@ -196,7 +207,7 @@ class Search:
                     self._end(number, event["event"])
 
     def _begin_again(self, number: int, event: Mapping[str, Any]) -> None:
-        """A trial that began before the search was opened, and those before it that were lost."""
+        """Adds a trial that started before the search was opened, and skips lost ones before it."""
         for lost in range(self._count, number):
             if self.drawn < self._given.planned(self.drawn):
                 warnings.warn(
@@ -228,7 +239,7 @@ class Search:
         return settings
 
     def _child(self, population: Population) -> dict[str, Any]:
-        """The settings of a child, whose run folder stands at the epoch that it goes on from."""
+        """The settings of a child; creates its run folder with the parent's checkpoint."""
         number, trials = self._count, self._ledger.parent / "trials"
         parent, epoch, settings = population.child(number, self._settings)
         settings = {**self._own.to_run(parent), **settings}

@@ -1,4 +1,4 @@
-"""The runs of one configuration, one a seed, an epoch at a time."""
+"""The runs of one configuration, one per seed, trained epoch by epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DatasetCache:
         self._kept: dict[Any, Dataset] = {}
 
     def load(self, configs: Sequence[Config]) -> list[Dataset]:
-        """The data set of each config, loaded where it is not the one of a config before."""
+        """The data set of each config; loads only those that are not kept already."""
         keys = [_key(config) for config in configs]
         self._kept = {key: self._kept[key] for key in keys if key in self._kept}
         for key in keys:
@@ -37,10 +37,15 @@ class DatasetCache:
 
 
 class SeededRuns:
-    """Trains a configuration with each of its seeds; `step` brings all to the next epoch.
+    """Trains a configuration with each of its seeds; `step` trains all runs for an epoch.
 
-    Goes on from what is in the folder. The runs stay in memory together, so that a trial can
-    be judged, and ended, by its mean over seeds after any epoch.
+    It continues from the checkpoints in the folder. All runs stay in memory, so that a trial can
+    be judged and pruned by its mean over seeds after any epoch.
+
+    Args:
+        config: of the trial.
+        folder: of the trial.
+        cache: data sets of the process.
     """
 
     def __init__(self, config: Config, folder: Path, cache: DatasetCache) -> None:
@@ -55,7 +60,7 @@ class SeededRuns:
         ]
 
     def step(self) -> Report:
-        """What the runs came to at the next epoch that all of them have reached.
+        """The results of the runs at the next epoch that all of them reach.
 
         Raises:
             Diverged: a run's loss is not finite.
@@ -65,7 +70,7 @@ class SeededRuns:
         for run in self._runs:
             run.advance()
         epoch = max(run.epoch for run in self._runs)
-        for run in self._runs:  # after a crash one may be behind
+        for run in self._runs:  # after a crash some may be behind
             while run.epoch < epoch:
                 run.advance()
         self._seconds += time.perf_counter() - began
@@ -93,10 +98,10 @@ class _Run:
         self.epoch = 0
 
     def advance(self) -> None:
-        """One epoch; at the end, also what the loop does after its last."""
+        """Trains one epoch; after the last one also lets the loop finish the run."""
         report = next(self._reports, None)
         self.epoch = self._budget if report is None else report.epoch
-        if self._history is None:  # a run that went on has earlier epochs in its folder
+        if self._history is None:  # a resumed run has earlier epochs in its folder
             self._history = self._earlier(self.epoch if report is None else self.epoch - 1)
         if report is not None:
             self._history[report.epoch] = report.metrics
@@ -110,7 +115,7 @@ class _Run:
         return (self._history or {})[self.epoch][metric]
 
     def measured(self, name: str, study: StudyConfig) -> float:
-        """A time is the mean over epochs; anything else is as it was at the best epoch.
+        """The mean over epochs of a time; the value at the best epoch of any other curve.
 
         Raises:
             UserError: the run has no such curve.
@@ -139,7 +144,7 @@ def seed_configs(config: Config) -> list[Config]:
 
 
 def seed_folders(config: Config, folder: Path) -> list[Path]:
-    """The run folder of each seed: the trial's own where there is one seed."""
+    """The run folder of each seed; with one seed it is the trial's folder."""
     if config.study.seeds == 1:
         return [folder]
     return [folder / f"seed-{one.run.seed}" for one in seed_configs(config)]

@@ -1,4 +1,4 @@
-"""What each worker gets of a batch: enough examples for the network, and for the method."""
+"""Each worker's share of a batch: enough examples for the network and the method."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["check_shares"]
 
 
 def check_shares(config: Config, data: Dataset) -> None:
-    """Raise the UserError of batches that are too small for the workers that share them.
+    """Raises UserError if a batch is too small for the workers that share it.
 
-    Every batch is whole: what is left of the training set at the end of an epoch is left out.
+    All batches have full size: the last, smaller batch of an epoch is dropped.
     """
     workers = config.scale.workers
     if workers == 1:
@@ -40,7 +40,7 @@ def check_shares(config: Config, data: Dataset) -> None:
 def _rows(
     config: Config, batches: EpochBatches, learner: Learner
 ) -> Iterator[tuple[str, int, int]]:
-    """Of each kind of batch: the setting, examples in all, and examples of a worker."""
+    """Of each kind of batch: the setting, its size, and the examples of one worker."""
     at_once = config.has_two_networks and config.pipeline.networks == "at_once"
     workers = config.scale.workers // (2 if at_once else 1)  # a network has half of them
     size = config.run.batch_size
@@ -48,7 +48,7 @@ def _rows(
     yield "run.batch_size", size, rows // 2 if config.meta.source == "batch" else rows
     if learner.step.needs_meta_batch:
         size = config.meta.batch_size or size
-        if config.has_two_networks:  # its meta set is filled up to a batch
+        if config.has_two_networks:  # the division's meta set has at least one batch
             yield "meta.batch_size", size, max(size // workers, 1)
         else:
             size = min(size, len(batches.judges))
@@ -56,7 +56,7 @@ def _rows(
 
 
 def _why_not_one(learner: Learner, batches: EpochBatches) -> str | None:
-    """What the network says of one example: normalisation over a batch may need two."""
+    """The network's error on one example, such as from batch normalisation; None if it works."""
     ((inputs, _), _) = next(batches.epoch(0, with_meta=False))
     try:
         with torch.no_grad():

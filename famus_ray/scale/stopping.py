@@ -1,4 +1,4 @@
-"""When a study stops early: the machine is at fault, or every further trial fails alike."""
+"""Early stop of a study: the machine is at fault, or all trials fail for the same reason."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ __all__ = ["Failures", "machine_fault"]
 _ALIKE = 3  # failures in a row, for the same reason
 
 _FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
-# torch's writer knows no errno.
+# Errors of torch's writer have no errno.
 _WRITING = re.compile(r"PytorchStreamWriter failed|inline_container|iostream error|No space left")
 
 
 def machine_fault(error: BaseException) -> str | None:
-    """What the machine refused a training process, in one line; None where the training is at
-    fault. A full disk or quota, a file-size limit, and files that may not be read or written."""
+    """A fault of the machine as one line; None if the training is at fault.
+
+    Faults are a full disk or quota, a file-size limit, and missing permissions.
+    """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _FAULTS:
@@ -31,7 +33,12 @@ def machine_fault(error: BaseException) -> str | None:
 
 
 class Failures:
-    """How the trials of one command ended, and why it should stop, if it should."""
+    """How the trials of one command ended, and why the study should stop early.
+
+    Attributes:
+        ended: number of trials by state.
+        why: reason for an early stop; None if there is none.
+    """
 
     def __init__(self) -> None:
         self._alike = 0
@@ -41,8 +48,8 @@ class Failures:
         self.why: str | None = None
 
     def why_not_done(self) -> str | None:
-        """Why the command failed, with `{resume}` for the command that goes on; None if it did
-        not."""
+        """Why the command failed, with `{resume}` in place of the command that resumes the study;
+        None if it did not fail."""
         again = "mend that, and `{resume}` tries again"
         if self.why and self._is_fault:
             return f"{_plain(self.why)}; {again}"
@@ -56,10 +63,13 @@ class Failures:
         return None
 
     def trial_ended(self, trial_id: str, state: str, error: str | None, *, fault: bool) -> None:
-        """A trial has ended.
+        """Records the end of a trial.
 
         Args:
-            fault: of the machine.
+            trial_id: name of its folder.
+            state: completed, pruned or failed.
+            error: of a failed trial.
+            fault: whether the machine is at fault.
         """
         self.ended[state] += 1
         if state != "failed":
@@ -77,11 +87,11 @@ class Failures:
 
 
 def last_line(error: str | None) -> str:
-    """What an error says last, without the module of its kind."""
+    """The last line of a traceback, without the module of the exception's type."""
     lines = (error or "").strip().splitlines() or ["no reason given"]
     return re.sub(r"^[\w.]*\.(?=\w+: )", "", lines[-1])
 
 
 def _plain(text: str) -> str:
-    """With its braces kept when the command is filled in."""
+    """The text with escaped braces, for `str.format`."""
     return text.replace("{", "{{").replace("}", "}}")

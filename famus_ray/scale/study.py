@@ -1,4 +1,4 @@
-"""A study: Ray Tune runs the trials, Optuna suggests and prunes, the ledger remembers."""
+"""A study: Ray Tune runs the trials, Optuna suggests and prunes, the ledger records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.records.saved_space import saved_space
 from famus_ray.records.tables import TRIALS, write_table
 from famus_ray.run_path import new_path
-from famus_ray.scale.capacity import Capacity, check_fits
+from famus_ray.scale.capacity import Capacity, check_fits, check_fits_here
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.join import check_address
 from famus_ray.scale.reopening import reopened
@@ -25,7 +25,7 @@ from famus_ray.scale.shares import check_shares
 from famus_ray.scale.trial_check import check_trials
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.study_checks import check_study
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 __all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]
 
@@ -33,28 +33,34 @@ Tell = Callable[[str], None]
 
 
 def new_study_path(space: Space) -> Path:
-    """The folder for a study, not made yet.
+    """The folder for a new study; it is not created here.
 
     Raises:
-        UserError: it is there already.
+        UserError: the folder exists already.
     """
     return new_path(space.base.config, f"study-{space.name}")
 
 
 def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -> None:
-    """Run the study's trials; what comes of each is in the ledger the moment it is known.
+    """Runs the trials of a new study; the ledger records every result at once.
+
+    Args:
+        space: the search space.
+        path: the study's folder.
+        on_trial: called with every event of a trial.
 
     Raises:
         UserError: a trial needs more than the cluster has, data are missing, or the metric is
             not a curve of this run.
-        StudyStopped: it stopped early, since every further trial would fail alike or the machine is
-            at fault, or no trial that it ran succeeded.
-        KeyboardInterrupt: Ctrl-C; trials that had begun are `interrupted` in the table.
+        StudyStopped: it stopped early, because trials fail for the same reason or the machine is
+            at fault; or every trial failed.
+        KeyboardInterrupt: Ctrl-C; running trials are `interrupted` in the table.
     """
     config = space.base.config
     check_study(config)
     check_address(config.scale)
-    data = check(config)
+    check_fits_here(config.scale)
+    data = checked_data(config)
     check_shares(config, data)
     check_trials(space, data)
     with cluster(config.scale):
@@ -74,23 +80,27 @@ def resume_study(
     retry_failed: bool = False,
     tell: Tell = lambda line: None,
 ) -> int:
-    """How many trials were left to run, when they have run: finishes what was begun in the
-    folder `path`, from its ledger alone.
+    """Finishes the study in the folder `path` from its ledger; returns the trials that were left.
 
-    Trials that have ended stay as they are; those under way go on from their checkpoints, with the
-    settings that they began with; those that failed because their process, node or disk did begin
-    again. New ones are drawn from the space as it is now.
+    Finished trials do not change. Interrupted trials continue from their checkpoints, with the
+    settings that they started with. Trials that failed because their process, node or disk failed
+    start again. New trials are drawn from the current space.
 
     Args:
-        overrides: settings that change no number, such as study.concurrent; those of the study
-            stay, for whoever resumes or extends it next.
-        retry_failed: try again what failed for any other cause.
-        tell: is given a line for people on what was changed.
+        path: the study's folder.
+        overrides: settings that do not change results, such as `study.concurrent=2`. Those of
+            section `study` are saved for the next `resume` or `extend`.
+        on_trial: called with every event of a trial.
+        retry_failed: also run trials again that failed for another reason.
+        tell: called with a message for the user on each change.
+
+    Returns:
+        The number of trials that were left to run.
 
     Raises:
-        UserError: no study there, another process is running it, other settings, or a change that
-            makes another study of it.
-        StudyStopped: as `run_study`.
+        UserError: no study in the folder, another process is running it, other settings, or a
+            change after which earlier trials could not be compared with new ones.
+        StudyStopped: as in `run_study`.
     """
     space = saved_space(path, overrides)
     RunFolder(path).check_same(resolve(path / "config.yaml", overrides).config)
@@ -105,7 +115,7 @@ def resume_study(
             f"leave it out to finish those, or add more with famus-ray extend {path}"
         )
     if retry_failed or opened.ended < space.planned_runs():
-        RunFolder(path).check_data(check(config))
+        RunFolder(path).check_data(opened.data or checked_data(config))
     with holding(path / "ledger.jsonl"):
         kept = saved.model_copy(update={"study": config.study})
         if (text := config_text(kept)) != (path / "config.yaml").read_text(encoding="utf-8"):
@@ -129,11 +139,16 @@ def extend_study(
     *,
     tell: Tell = lambda line: None,
 ) -> None:
-    """Add `trials` to a study and run them; the searcher knows all that came before.
+    """Adds `trials` trials to a study and runs them; the searcher knows the earlier ones.
+
+    Args:
+        path: the study's folder.
+        trials: number of trials to add, at least 1.
+        on_trial, tell: as in `resume_study`.
 
     Raises:
-        UserError: as `resume_study`, and a grid, which has no more.
-        StudyStopped: as `run_study`.
+        UserError: as in `resume_study`, or the study is a grid, which has no further trials.
+        StudyStopped: as in `run_study`.
     """
     if trials < 1:
         raise UserError(f"trials = {trials}: must be >= 1")
@@ -148,11 +163,11 @@ def _run(space: Space, path: Path, on_trial: OnTrial) -> None:
         search = Search(space, path / "ledger.jsonl", on_trial)
         try:
             _fit(search, space, path)
-        except OSError:  # Ray's own files met the same full disk
+        except OSError:  # on a full disk Ray's own files cannot be written either
             if not search.failures.why:
                 raise
         finally:
-            with suppress(OSError):  # a full disk; the ledger holds all that is in it
+            with suppress(OSError):  # a full disk; the ledger holds the same data
                 write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
     if why := search.failures.why_not_done():
         raise StudyStopped(f"{path}: {why.format(resume=f'famus-ray resume {quote(str(path))}')}")

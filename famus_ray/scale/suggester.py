@@ -1,4 +1,4 @@
-"""Optuna's half of a search: draws the settings of trials, prunes, and is told how they ended."""
+"""Optuna's part of a search: it draws the settings of trials, prunes, and learns their results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ _STATES = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-# Searchers whose state is in the trials that they drew: a replay draws again with them.
+# Searchers whose state depends on their own draws: a replay has to repeat the draws.
 _DRAW_IN_TURN = ("qmc", "nsga2", "nsga3", "cmaes")
 
 
 class Suggester:
-    """An Optuna study whose draws follow from the study's seed and the trial's number alone.
+    """An Optuna study whose draws depend on the study's seed and the trial's number.
 
     Args:
-        kind: of the searcher, `study.searcher` or what stands in for it.
+        space: the search space.
+        kind: the searcher: `study.searcher`, or `random` for population based training.
     """
 
     def __init__(self, space: Space, kind: str) -> None:
@@ -50,17 +51,18 @@ class Suggester:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Optuna's record of all trials that were drawn, in their order."""
+        """Optuna's record of all drawn trials, in order."""
         return self._study.get_trials(deepcopy=False)
 
     def draw(
         self, number: int, given: Mapping[str, Any] | None, *, again: bool = False
     ) -> tuple[Trial, dict[str, Any]]:
-        """A trial and its settings, drawn or as they are given.
+        """A trial and its settings, drawn or given.
 
         Args:
-            number: trials drawn before it.
-            again: it was drawn before, and its settings are in the ledger.
+            number: number of trials drawn before it.
+            given: its settings; None to draw them.
+            again: whether it was drawn before, so that its settings are in the ledger.
         """
         if given is not None:
             self._study.enqueue_trial(dict(given))
@@ -71,7 +73,7 @@ class Suggester:
             self._study.sampler = new_sampler(kind, self._config.study, number)
             trial = self._study.ask()
             if draws_in_turn:
-                _ = trial.relative_params  # drawn although settings are given
+                _ = trial.relative_params  # draws, although settings are given
             return trial, self._space(trial)
 
     def prunes(self, trial: Trial, report: Report) -> bool:
@@ -79,13 +81,15 @@ class Suggester:
         if self._minimised:
             return False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an epoch that is run again has been reported
+            warnings.simplefilter("ignore")  # a repeated epoch has been reported before
             trial.report(report.value, report.epoch)
         return trial.should_prune()
 
     def tell(self, trial: Trial, state: str, last: Report | None) -> None:
-        """A trial has ended; without a report, or with a result that is not finite, it counts as
-        failed."""
+        """Gives Optuna the result of a trial that ended.
+
+        Without a report, or with a result that is not finite, it counts as failed.
+        """
         told = TrialState.FAIL if last is None else _STATES[state]
         for constraint, excess in (last.excess if last else {}).items():
             trial.set_constraint(constraint, excess)
@@ -98,7 +102,7 @@ class Suggester:
             self._study.tell(trial, state=TrialState.FAIL)
 
     def skip(self) -> None:
-        """A trial was drawn of which nothing can be told: its place in the sequence is taken."""
+        """Adds a failed trial in place of one that was drawn and is unknown to Optuna."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "experimental"
             number = len(self._study.get_trials(deepcopy=False))
@@ -111,7 +115,7 @@ class Suggester:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def _objectives(self, last: Report | None) -> list[float]:
-        """What is maximised and what is minimised; empty where one of them is not finite."""
+        """The metric, then the minimised costs; empty if one of them is not finite."""
         if last is None:
             return []
         found = [last.value, *(last.costs.get(name, math.nan) for name in self._minimised)]
@@ -121,7 +125,7 @@ class Suggester:
 def why_pruned(
     trials: Sequence[FrozenTrial], number: int, report: Report, study: StudyConfig
 ) -> str:
-    """One line on why the pruner ended a trial: its value, where, and what it needed."""
+    """One line on why the pruner ended a trial: its value, the epoch, and the value needed."""
     at = f"{report.value:.4g} at epoch {report.epoch}"
     if study.scheduler == "median":
         values = [
@@ -135,7 +139,7 @@ def why_pruned(
     rungs = [key for key in trials[number].system_attrs if key.startswith("completed_rung_")]
     if study.scheduler != "asha" or not rungs:
         return f"{at}, not among the best of its bracket" if rungs else at
-    rung = f"completed_rung_{len(rungs) - 1}"  # as Optuna names what a trial came to there
+    rung = f"completed_rung_{len(rungs) - 1}"  # Optuna's key of a trial's value at the rung
     values = sorted((t.system_attrs[rung] for t in trials if rung in t.system_attrs), reverse=True)
     go_on = max(1, len(values) // study.reduction_factor)
     needed = f"{values[go_on - 1]:.4g} was needed ({go_on} of {len(values)} go on)"

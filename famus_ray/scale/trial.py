@@ -1,4 +1,4 @@
-"""A trial: its actor in Ray Tune, which the next trial uses again."""
+"""A trial's actor in Ray Tune, which later trials reuse."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["RunTrial"]
 
 
 class RunTrial(tune.Trainable):  # type: ignore[misc]
-    """One epoch a step: trained here, or by workers of its own where a run has several.
+    """One step is one epoch, trained in this process or by several workers of its own.
 
-    What goes wrong in the training is a result, and the actor lives on: only a lost process
-    is an error to Tune, which begins the trial again.
+    An exception of the training is a result, and the actor stays usable. Only a lost process is
+    an error to Tune, which starts the trial again.
     """
 
     def setup(self, config: dict[str, Any], base: dict[str, Any], folder: str) -> None:
@@ -34,10 +34,10 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
         return dict(self._process.step())
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the run folder holds the checkpoints."""
+        """Does nothing: the run folder holds the checkpoints."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing: the loop goes on from its run folder."""
+        """Does nothing: the loop resumes from its run folder."""
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._trial = config["trial"], config["settings"]
@@ -45,8 +45,10 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
             self._process.begin(*self._trial)
 
     def _new_process(self) -> Any:
-        """What trains, made by the first step: until an actor is there, Tune hands its trial to
-        any that is free and drops it, and one that first imports torch would come too late.
+        """The process that trains, created in the first step.
+
+        Importing torch earlier would delay the actor's start, and Tune gives the trial of an
+        actor that is not ready to a free one and drops the new actor.
         """
         base, _ = self._study
         if base["scale"]["workers"] > 1:

@@ -1,4 +1,4 @@
-"""What training would refuse of a space's trials, found before any of them starts."""
+"""Checks of a space's values against data and network, before any trial starts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from famus_ray.data.catalog import Dataset
 from famus_ray.errors import DataNotHere, UserError
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.trial_config import trial_config
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 __all__ = ["check_trials"]
 
-# What a run checks against its data and its network; the schema has checked all numbers.
+# Settings that a run checks against its data and network; the schema has checked all numbers.
 _CHECKED = (
     "data.", "noise.", "model.", "run.batch_size", "schedule.balanced_batches", "meta.hidden",
     "meta.gate_hidden",
@@ -19,13 +19,15 @@ _CHECKED = (
 
 
 def check_trials(space: Space, data: Dataset) -> None:
-    """Raise the UserError of values that training would refuse, each in one trial of the space.
+    """Raises UserError for values that training would refuse; checks each in one trial.
 
     Args:
-        data: of the config that every trial starts from.
+        space: the search space.
+        data: the data set of the config that every trial starts from.
 
     Raises:
-        DataNotHere: a choice of data that are not on this machine, and nothing else is wrong.
+        UserError: a value that training would refuse.
+        DataNotHere: some data sets are not on this machine, and nothing else is wrong.
     """
     base = space.base.config
     settings_of_base = base.model_dump(mode="json")
@@ -40,7 +42,7 @@ def check_trials(space: Space, data: Dataset) -> None:
         checked.add(text)
         is_loaded = (config.data, config.noise) == (base.data, base.noise)
         try:
-            check(config, data if is_loaded else None)
+            checked_data(config, data if is_loaded else None)
         except UserError as error:
             problems.append(error)
     refused = [str(error) for error in problems if not isinstance(error, DataNotHere)]

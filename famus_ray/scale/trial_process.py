@@ -1,4 +1,4 @@
-"""A process that trains one trial after another, alone or in step with its peers."""
+"""A process that trains one trial after another, alone or together with other workers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,14 @@ __all__ = ["TrialProcess"]
 
 
 class TrialProcess:
-    """Trains a trial an epoch a step, in the run folder trials/<trial id> of the study's folder.
+    """Trains trials, one epoch per step, in the folders trials/<trial id> of the study.
 
-    What goes wrong in the training is a result, and the process serves the next trial. The data
-    set stays in its memory from one trial to the next.
+    An exception of the training is a result, and the process stays usable for the next trial. The
+    data set stays in memory from one trial to the next.
+
+    Args:
+        base: the config that every trial starts from, by section and key.
+        folder: of the study.
     """
 
     def __init__(self, base: dict[str, Any], folder: str) -> None:
@@ -39,22 +43,27 @@ class TrialProcess:
         keep_freed_memory()
 
     def meeting_point(self) -> tuple[str, int]:
-        """Host and port at which this process and its peers find each other."""
+        """Host and port of this process, of rank 0, for all workers of the trial."""
         return meeting_point()
 
     def join(self, rank: int, workers: int, host: str, port: int) -> None:
-        """Meet the peers."""
+        """Joins the process group of the trial's workers."""
         backend = "nccl" if self._base["scale"]["gpus_per_worker"] else "gloo"
         join(rank, workers, host, port, backend)
 
     def begin(self, number: int, settings: Mapping[str, Any]) -> None:
-        """The next steps are those of this trial."""
+        """Makes this trial the one that the next steps train."""
         self._number, self._settings = number, settings
         self._runs: SeededRuns | None = None
 
     def step(self) -> dict[str, Any]:
-        """The trial's `report` after one more epoch; when it is `done`, also how its `end` came,
-        and whether it was `left` by a peer that is gone."""
+        """Trains one more epoch and returns its result.
+
+        Returns:
+            `report`: the trial's `Report`. `done`: whether the trial has ended; then also `end`
+            (completed, pruned or failed), and after an exception `error`, `fault` (of the
+            machine) and `left` (another worker was lost).
+        """
         try:
             if self._runs is None:
                 self._runs = self._start()
@@ -63,7 +72,7 @@ class TrialProcess:
             return {"done": True, "end": "pruned", "error": str(error)}
         except UserError as error:
             return {"done": True, "end": "failed", "error": str(error)}
-        except Exception as error:  # noqa: BLE001 - whatever the training raises is its own
+        except Exception as error:  # noqa: BLE001 - an exception of the training is a result
             fault = machine_fault(error)
             told = traceback.format_exc() + (f"{fault}\n" if fault else "")
             failed = {"done": True, "end": "failed", "error": told, "fault": fault is not None}
@@ -82,5 +91,5 @@ class TrialProcess:
 
 
 def _node() -> str:
-    """This node's name: nodes of one machine differ in what follows the machine's."""
+    """This node's name: the machine's, then the id in Ray, as a machine may have many nodes."""
     return f"{platform.node()}/{ray.get_runtime_context().get_node_id()[:8]}"

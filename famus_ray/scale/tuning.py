@@ -1,4 +1,4 @@
-"""What Ray Tune asks a searcher, a scheduler and a callback, answered by the study's search."""
+"""Ray Tune's searcher, scheduler and callback, which delegate to the study's search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Asking", "Ending", "Telling"]
 
 
 class Asking(Searcher):  # type: ignore[misc]
-    """Tune's searcher: the next trial, or none while as many run as may at once."""
+    """Tune's searcher: suggests the next trial, or none while the most trials at once run."""
 
     def __init__(self, search: Search, at_once: Callable[[], int]) -> None:
         super().__init__()
@@ -39,14 +39,14 @@ class Asking(Searcher):  # type: ignore[misc]
         self._running.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger is the search's memory."""
+        """Does nothing: the ledger holds the state of the search."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing, likewise."""
+        """Does nothing: the ledger holds the state of the search."""
 
 
 class Ending(FIFOScheduler):  # type: ignore[misc]
-    """Tune's scheduler: in order, and a trial ends when the search says so."""
+    """Tune's scheduler: runs trials in order and ends a trial when the search prunes it."""
 
     def __init__(self, search: Search) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Ending(FIFOScheduler):  # type: ignore[misc]
 
 
 class Telling(tune.Callback):  # type: ignore[misc]
-    """Tune's callback: how a trial begins and ends."""
+    """Tune's callback: tells the search of the start and end of trials."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -68,7 +68,7 @@ class Telling(tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, last = trial.config["trial"], trial.last_result
-        if last.get("end") == "completed":  # Tune's scheduler hears of no result that is the last
+        if last.get("end") == "completed":  # Tune does not give a trial's last result to schedulers
             self._search.reported(number, last["report"])
         fault = bool(last.get("fault"))
         self._search.ended(number, last.get("end", "pruned"), last.get("error"), fault=fault)

@@ -13,14 +13,14 @@ from famus_ray.config.schema import ScaleConfig
 __all__ = ["WorkerGroup", "bundles"]
 
 _MEET_WITHIN = 120.0  # seconds
-_LOST_WITHIN = 15.0  # seconds until Ray knows of a lost worker whose peers know it already
+_LOST_WITHIN = 15.0  # seconds until Ray notices a lost worker, after the other workers have
 
 
 class WorkerGroup:
-    """A trial's processes, one in each bundle of its placement group, an epoch a step together.
+    """The processes of a trial, one in each bundle of its placement group.
 
-    To its user it is one `TrialProcess`, whose report is the first worker's. The placement group
-    is Ray Tune's: when it goes, so do they. They serve one trial after another.
+    It has the interface of one `TrialProcess`; its reports are the first worker's. The processes
+    train one trial after another and end with Ray Tune's placement group.
     """
 
     def __init__(self, base: dict[str, Any], folder: str) -> None:
@@ -30,16 +30,16 @@ class WorkerGroup:
         self._workers: list[Any] = []
 
     def begin(self, number: int, settings: Mapping[str, Any]) -> None:
-        """The next steps are those of this trial."""
+        """Makes this trial the one that the next steps train."""
         self._trial = number, settings
         for worker in self._workers:
             worker.begin.remote(*self._trial)
 
     def step(self) -> dict[str, Any]:
-        """As `TrialProcess.step`.
+        """Trains one more epoch and returns its result, as `TrialProcess.step`.
 
         Raises:
-            RayActorError: a worker was lost. The others wait for it; they go with the group.
+            RayActorError: a worker was lost. The others wait for it until the group ends.
             RuntimeError: the workers cannot reach each other.
         """
         if not self._workers:
@@ -47,14 +47,14 @@ class WorkerGroup:
         first, *_ = running = [worker.step.remote() for worker in self._workers]
         failed = None
         while running:
-            # One that was left fails before Ray knows which peer is lost.
+            # A worker fails from the loss of another one before Ray notices the loss.
             done, running = ray.wait(running, timeout=_LOST_WITHIN if failed else None)
             if not done:
                 break
             result: dict[str, Any] = ray.get(done[0])
             failed = failed or (result if result.get("end") == "failed" else None)
             if failed and not failed.get("left"):
-                break  # the others would wait for it
+                break  # the other workers would wait for this one
         if failed:
             self._stop()
         return failed or dict(ray.get(first))
@@ -96,9 +96,10 @@ class WorkerGroup:
 
 
 def bundles(scale: ScaleConfig) -> list[dict[str, float]]:
-    """What a trial asks of the cluster: a bundle for each worker, on whatever nodes.
+    """The bundles of a trial's placement group: one per worker, on any nodes.
 
-    One worker is the trial's actor itself; several have an actor beside them that only waits.
+    A single worker is the trial's actor itself. With several, the actor has a bundle of its own
+    without resources, as it only waits.
     """
     worker = {"CPU": scale.cpus_per_worker, "GPU": scale.gpus_per_worker}
     return [worker] if scale.workers == 1 else [{}, *[worker] * scale.workers]

@@ -1,4 +1,4 @@
-"""One run in Ray Train: the loop in every worker, the run folder written by the first."""
+"""A run in Ray Train: every worker runs the loop, and the first one writes the run folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from famus_ray.config.schema import Config
 from famus_ray.errors import Diverged
 from famus_ray.records.run_folder import RunFolder
 from famus_ray.records.tables import CURVES, read_table
-from famus_ray.scale.capacity import check_fits
+from famus_ray.scale.capacity import check_fits, check_fits_here
 from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
 from famus_ray.scale.join import check_address
 from famus_ray.scale.shares import check_shares
 from famus_ray.training.allocator import keep_freed_memory
-from famus_ray.training.loop import EpochReport, check, epochs
+from famus_ray.training.loop import EpochReport, checked_data, epochs
 
 __all__ = ["train_on_workers"]
 
@@ -27,20 +27,27 @@ OnEpoch = Callable[[EpochReport], None]
 def train_on_workers(
     config: Config, path: Path, on_epoch: OnEpoch = lambda report: None, retries: int = 2
 ) -> None:
-    """Train in `config.scale.workers` processes; they meet in gloo on CPUs, NCCL on GPUs.
+    """Trains in `config.scale.workers` processes, connected by gloo on CPUs and NCCL on GPUs.
 
-    The run folder must be reachable under `path` from every node. A worker that is lost is
-    replaced, and the run goes on from its last checkpoint, `retries` times.
+    The run folder must have the same path on every node. After the loss of a worker the run
+    continues from its last checkpoint, up to `retries` times.
+
+    Args:
+        config: the run's settings.
+        path: the run's folder, claimed by the caller.
+        on_epoch: called after each epoch with its report.
+        retries: number of restarts after lost workers.
 
     Raises:
         UserError: more workers than the cluster can hold, no cluster at the address, or data and
             settings that do not fit.
         Diverged: a loss that is not finite.
-        Exception: what the training raised in a worker, with its traceback as a note.
+        Exception: the exception of the training in a worker, with its traceback as a note.
     """
     scale = config.scale
     check_address(scale)
-    data = check(config)
+    check_fits_here(scale)
+    data = checked_data(config)
     check_shares(config, data)
     folder = RunFolder(path)
     if folder.last.is_file():
@@ -86,8 +93,10 @@ def _fit(config: Config, path: Path, retries: int) -> None:
 
 
 def _worker(settings: dict[str, Any]) -> str | None:
-    """What one Ray Train worker does; the message of a divergence, which all workers see
-    alike and no retry would mend."""
+    """Trains in one Ray Train worker; returns the message of a divergence, else None.
+
+    All workers see the same divergence, and a retry would not help.
+    """
     import ray.train
     import torch
 
@@ -100,15 +109,15 @@ def _worker(settings: dict[str, Any]) -> str | None:
     except Diverged as error:
         return str(error)
     except Exception as error:
-        error.add_note(traceback.format_exc())  # which would stay in this process
+        error.add_note(traceback.format_exc())  # the traceback itself does not leave the process
         raise
     return None
 
 
 class _following:  # noqa: N801 - reads as a context: `with _following(...)`
-    """Calls `on_epoch` for each epoch that appears in the run's curves, once a second.
+    """Calls `on_epoch` for each new epoch in the run's curves, once a second.
 
-    The curves are the run's own record; Ray drops metrics that come without a checkpoint.
+    It reads the curves because Ray drops metrics reported without a checkpoint.
     """
 
     def __init__(self, path: Path, on_epoch: OnEpoch) -> None:

@@ -1,1 +1,1 @@
-"""Search spaces: what a study searches, how it is checked, and the settings of each trial."""
+"""Search spaces: their files, their checks, and the settings of each trial."""

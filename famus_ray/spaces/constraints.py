@@ -1,4 +1,4 @@
-"""Constraints of a study: bounds on curves that its best trial keeps, as `time/step <= 0.05`."""
+"""Constraints of a study: bounds on curves that its best trial must keep: `time/step <= 0.05`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ _CURVES = (
 
 @dataclass(frozen=True)
 class Constraint:
-    """A curve that stays at or below a limit, or at or above it."""
+    """An upper or lower bound on a curve.
+
+    Attributes:
+        text: as it was written.
+        curve: name of the curve.
+        limit: the bound.
+        is_upper: whether the curve must be at most `limit`; otherwise it must be at least.
+    """
 
     text: str
     curve: str
@@ -30,14 +37,14 @@ class Constraint:
     is_upper: bool
 
     def excess(self, measured: float) -> float:
-        """By how much `measured` breaks it; at most 0 where it keeps it."""
+        """The amount by which `measured` breaks the bound; 0 or less where it is kept."""
         if math.isnan(measured):
             return math.inf
         return measured - self.limit if self.is_upper else self.limit - measured
 
 
 def read_constraint(text: str) -> Constraint:
-    """The constraint that `text` says.
+    """The constraint written as `text`.
 
     Raises:
         UserError: it is not `curve <= number` or `curve >= number`.
@@ -56,7 +63,7 @@ def read_constraint(text: str) -> Constraint:
 
 
 def check_curve(setting: str, curve: str) -> None:
-    """Raise the UserError of a curve that no run has in every epoch."""
+    """Raises UserError unless runs have this curve in every epoch."""
     if curve not in _CURVES and not curve.startswith("gates/"):
         hint = did_you_mean(curve, _CURVES) or f"; there are {', '.join(_CURVES)}"
         raise UserError(f"{setting}: {curve} is not a curve of every epoch{hint}")

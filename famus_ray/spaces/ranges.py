@@ -1,5 +1,8 @@
-"""Ranges of a search space: a real number, a whole number or a choice, maybe on a condition;
-and what is not searched but set: a constant on a condition, and a multiple of another setting."""
+"""Entries of a search space.
+
+Searched are real numbers, whole numbers and choices. A constant and a multiple of another setting
+are not searched but set. Every entry may have a condition.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 _Number = int | float
-_MOST_STEPS = 10**15  # more, and two neighbours may be the same real number
+_MOST_STEPS = 10**15  # with more, neighbouring values may be the same float
 
 
 class _Conditional(BaseModel):
@@ -72,7 +75,7 @@ class FloatRange(_Conditional):
         return self.step is None or abs(places - round(places)) < 1e-6
 
     def count(self) -> int | None:
-        """How many values there are, None where they have no end."""
+        """The number of values; None for a range without a step."""
         if self.step is None:
             return 1 if self.low == self.high else None
         return int((self.high - self.low) / self.step + 1e-9) + 1
@@ -105,7 +108,7 @@ class IntRange(_Conditional):
         return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step)
 
     def ends(self) -> list[Any]:
-        """The next to the lowest as well: what must be a multiple shows there."""
+        """Lowest, second and highest value; the second one shows whether a multiple is required."""
         return list(dict.fromkeys([self.low, min(self.low + self.step, self.high), self.high]))
 
     def contains(self, value: Any) -> bool:
@@ -113,7 +116,7 @@ class IntRange(_Conditional):
         return is_whole and value in range(self.low, self.high + 1, self.step)
 
     def count(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return (self.high - self.low) // self.step + 1
 
     def at(self, place: int) -> Any:
@@ -122,7 +125,7 @@ class IntRange(_Conditional):
 
 
 class Choice(_Conditional):
-    """One of some values."""
+    """One of several values."""
 
     type: Literal["choice"]
     values: list[Any] = Field(min_length=1)
@@ -148,16 +151,16 @@ class Choice(_Conditional):
         return scalar(value) in [scalar(v) for v in self.values]
 
     def count(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return len(self.values)
 
     def at(self, place: int) -> Any:
-        """The value at this place, from 0, as they were written."""
+        """The value at this place, from 0, in the order of the file."""
         return scalar(self.values[place])
 
 
 class Constant(_Conditional):
-    """One value, where its condition holds."""
+    """A fixed value, if its condition holds."""
 
     type: Literal["constant"]
     value: Any
@@ -194,7 +197,7 @@ Range = Annotated[FloatRange | IntRange | Choice | Constant | Derived, Field(dis
 
 
 def span(entry: Range) -> str:
-    """The values of an entry, for people."""
+    """The values of an entry as text for the user."""
     if isinstance(entry, Choice):
         return " | ".join(map(str, entry.values))
     if isinstance(entry, Constant):
@@ -207,12 +210,12 @@ def span(entry: Range) -> str:
 
 
 def listed(wanted: Any) -> list[Any]:
-    """A condition's values: itself where it is a list."""
+    """The values of a condition as a list."""
     return wanted if isinstance(wanted, list) else [wanted]
 
 
 def scalar(value: Any) -> Any:
-    """Optuna's categories are scalars: a list travels as its JSON text."""
+    """A setting's value as a scalar, as Optuna's categories must be: a list becomes JSON text."""
     return json.dumps(value) if isinstance(value, list) else value
 
 

@@ -1,4 +1,4 @@
-"""Which methods read which settings: a search over one that no trial reads compares chance."""
+"""Which methods read which settings: searching a setting that no trial reads is useless."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ __all__ = ["methods_tried", "readers", "unread"]
 
 
 def readers(name: str) -> tuple[str, ...] | None:
-    """The known methods that read a setting, with some value of the others; None where all do."""
+    """The methods that read a setting, for some values of the others; None if all methods do."""
     return tuple(names_of(lambda method: name in method.reads)) or None
 
 
 def unread(entries: Mapping[str, Range], method: str) -> Iterator[str]:
-    """What is searched though no method that the space can have reads it.
+    """Messages on searched settings that no method of the trials reads.
 
     Args:
+        entries: of the space, by setting.
         method: of the config that every trial starts from.
     """
     found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
@@ -40,7 +41,7 @@ def unread(entries: Mapping[str, Range], method: str) -> Iterator[str]:
 
 
 def methods_tried(entries: Mapping[str, Range], method: str) -> list[str]:
-    """The methods that trials may have."""
+    """The methods that trials of a space may have."""
     entry = entries.get("method.name")
     values = entry.ends() if isinstance(entry, Choice | Constant) else []
     return [*dict.fromkeys([*values, *([method] if entry is None or entry.when else [])])]

@@ -1,4 +1,4 @@
-"""Search spaces: YAML that names settings and their ranges, checked before anything starts.
+"""Search spaces: YAML files of settings and their ranges, checked before any trial starts.
 
 about: one line
 preset: digits
@@ -26,7 +26,7 @@ from famus_ray.spaces.ranges import Range, Searched, scalar, span
 from famus_ray.spaces.space_checks import base_problems, space_problems
 from famus_ray.spaces.space_file import parse_ranges, parse_space, space_path
 from famus_ray.spaces.space_walk import Walk
-from famus_ray.spaces.study_checks import QUARTER
+from famus_ray.spaces.study_checks import TRIALS_PER_CHILD
 from famus_ray.spaces.trial_config import decoded
 
 if TYPE_CHECKING:
@@ -36,13 +36,14 @@ __all__ = ["Space", "load_space"]
 
 
 class Space:
-    """A checked search space; called with an Optuna trial it suggests that trial's settings.
+    """A checked search space; a call with an Optuna trial suggests the trial's settings.
 
     Attributes:
-        name: of the file, without its ending.
-        about: one line for people.
-        text: the file, as it was read.
+        name: of the file, without its extension.
+        about: description in one line.
+        text: content of the file.
         base: the config that every trial starts from, with the source of each value.
+        entries: of the space, by setting.
         points: settings to try first.
     """
 
@@ -59,12 +60,11 @@ class Space:
         self._walk = Walk(entries, base)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
-        """The settings of a trial: suggested, set on a condition, or derived."""
+        """The settings of a trial: suggested, constant or derived."""
         return self._walk(lambda name, entry: entry.suggest(trial, name))
 
     def placed(self, own: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The settings of a trial that ran with the values `own`, as the space would give them;
-        None where it would not.
+        """The settings of a trial as a point of this space; None if it lies outside.
 
         Args:
             own: all settings of the trial, by dotted key.
@@ -80,43 +80,49 @@ class Space:
         return None if outside else found
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every combination of values that the conditions allow, the last setting fastest."""
+        """All combinations of values that the conditions allow; the last setting varies fastest."""
         return [settings for settings, _ in self._walk.combinations(self.entries)]
 
     def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each setting with each of its ends or choices, in the settings of a trial with it."""
+        """Pairs of a setting and the settings of a trial, for each end or choice of the setting."""
         return self._walk.cases()
 
     def planned_trials(self) -> int:
-        """How many trials the study has: those of the grid, or as many as it asks for."""
+        """The number of trials of the study: the size of a grid, or `study.trials`."""
         study = self.base.config.study
         return (self.size() or 0) if study.searcher == "grid" else study.trials
 
     def planned_runs(self) -> int:
-        """How many trials the study has, those included that train its leaders again."""
+        """The number of trials of the study with the further seeds of its leaders."""
         study, trials = self.base.config.study, self.planned_trials()
         return trials + min(study.leaders, trials) * study.leader_seeds
 
     def planned_children(self) -> int:
-        """About how many trials of a population take the place of others; 0 without one."""
-        return self.planned_trials() // QUARTER * self.base.config.exploitations
+        """The approximate number of trials that replace others (pbt); 0 without a population."""
+        return self.planned_trials() // TRIALS_PER_CHILD * self.base.config.exploitations
 
     def size(self) -> int | None:
-        """How many different trials there are, beyond a million a lower bound; None where a range
-        of real numbers has no steps."""
+        """The number of different trials; a lower bound above a million.
+
+        None if a range of real numbers has no step.
+        """
         return self._walk.size()
 
     def describe(self) -> Iterator[tuple[str, str, str]]:
-        """Setting, range and condition of each entry, for people."""
+        """Setting, range and condition of each entry, as text for the user."""
         for name, entry in self.entries.items():
             yield name, span(entry), ", ".join(f"{k} = {v}" for k, v in entry.when.items())
 
 
 def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
-    """The search space in a file, over its preset changed by `overrides`.
+    """The search space in a file, based on its preset with `overrides`.
+
+    Args:
+        name: of a space, or its file's path.
+        overrides: `section.key=value` from the command line.
 
     Raises:
-        UserError: every problem of the file at once.
+        UserError: lists all problems of the file.
     """
     path = space_path(name)
     content = load_yaml(path)
@@ -136,7 +142,7 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
         problems += base_problems(entries, file.points, found)
     if problems or found is None:
         raise UserError(joined(name, problems))
-    # What no trial has, since it is searched, need not make sense together with the rest.
+    # A searched setting's value in the preset may contradict others: no trial has that value.
     usual = {key: decoded(value) for key, value in Walk(entries, found).usual().items()}
     changed = usual if any(contradictions(found.config, found.sources)) else {}
     base = resolve(file.preset, overrides, {**file.settings, **changed}, values_from=name)

@@ -1,4 +1,4 @@
-"""How a study's space and settings differ from what its trials ran, and what cannot go on."""
+"""Changes of a study's space and settings, and which of them are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATA = ("data.", "noise.")
 
 @dataclass(frozen=True)
 class Opening:
-    """What a study was opened with.
+    """The space and config that a study was opened with.
 
     Attributes:
         space: the content of its space.yaml.
@@ -33,12 +33,12 @@ class Opening:
 
     @property
     def entries(self) -> dict[str, Range]:
-        """The entries of the space."""
+        """The entries of the space, by setting."""
         return parse_ranges(self.space.get("space"))[0]
 
 
 def changes(before: Opening, now: Opening) -> list[str]:
-    """What is otherwise than when the study was opened last, for people."""
+    """Messages for the user on the changes since the study was last opened."""
     old, new = before.entries, now.entries
     found = []
     for name in dict.fromkeys([*old, *new]):
@@ -58,7 +58,7 @@ def changes(before: Opening, now: Opening) -> list[str]:
 
 
 def refused_changes(before: Opening, now: Opening) -> Iterator[str]:
-    """What makes another study of it."""
+    """Messages on changes after which trials could not be compared: a new study is needed."""
     old, new = before.entries, now.entries
     for name, entry in new.items():
         was = old.get(name)
@@ -87,7 +87,10 @@ def refused_changes(before: Opening, now: Opening) -> Iterator[str]:
 def refused_values(
     entries: Mapping[str, Range], params: Mapping[str, Any], trial: str
 ) -> Iterator[str]:
-    """What cannot be compared with what a trial ran, where no record of the space is kept."""
+    """Messages on entries that do not fit a trial's settings.
+
+    For studies of an older version, whose ledger has no record of the space.
+    """
     for name, value in params.items():
         entry = entries.get(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What can be wrong with a search space."""
+"""Checks of a search space."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ def is_of_a_trial(name: str) -> bool:
 def space_problems(
     entries: Mapping[str, Range], named: Collection[str], points: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """What is wrong with the names, conditions and points of a space.
+    """Problems with the names, conditions and points of a space.
 
     Args:
-        named: all names in the file, those of entries that could not be read included.
+        entries: the well-formed entries, by setting.
+        named: all names in the file, including those of malformed entries.
+        points: settings to try first.
     """
     found = []
     for name in named:
@@ -67,7 +69,7 @@ def space_problems(
 def base_problems(
     entries: Mapping[str, Range], points: Sequence[Mapping[str, Any]], base: Resolved
 ) -> list[str]:
-    """What is wrong with the values of a space, over the config that every trial starts from."""
+    """Problems with the values of a space, given the config that every trial starts from."""
     known = {name: entry for name, entry in entries.items() if _is_known(name, entry)}
     for name in in_a_circle(known):
         del known[name]
@@ -92,12 +94,12 @@ def base_problems(
 
 
 def _the_same(name: str, entry: Range) -> Iterator[str]:
-    """Choices that are written in different ways and make one value, such as 1, 1.0 and "1"."""
+    """Messages on choices that are the same value, such as 1, 1.0 and "1"."""
     if not isinstance(entry, Choice) or name not in field_names():
         return
     written: dict[Any, list[str]] = {}
     for value in entry.values:
-        with suppress(ValidationError):  # said of the value itself
+        with suppress(ValidationError):  # reported by `_refused`
             written.setdefault(repr(setting_value(name, value)), []).append(shown(value))
     for same in written.values():
         if len(same) > 1:
@@ -110,7 +112,7 @@ def _is_known(name: str, entry: Range) -> bool:
 
 
 def _words(name: str, entries: Mapping[str, Range], values: Mapping[str, Any]) -> list[Any]:
-    """The values of a setting that are no numbers."""
+    """The possible values of a setting that are not numbers."""
     entry = entries.get(name)
     base = [values[name]] if entry is None or entry.when else []
     return [v for v in [*(entry.ends() if entry else []), *base] if not isinstance(v, int | float)]
@@ -119,8 +121,11 @@ def _words(name: str, entries: Mapping[str, Range], values: Mapping[str, Any]) -
 def _never(
     entries: Mapping[str, Range], values: Mapping[str, Any], chosen: Collection[str]
 ) -> Iterator[str]:
-    """Conditions that no trial meets; those `chosen` on the command line may be others next time,
-    and their settings are left out this time."""
+    """Messages on conditions that no trial meets.
+
+    A condition on a setting `chosen` on the command line is allowed: its value may differ the
+    next time, and the conditional setting is left out this time.
+    """
     for name, entry in entries.items():
         for key, wanted in entry.when.items():
             other = entries.get(key)
@@ -134,7 +139,7 @@ def _never(
 
 
 def _left_out(i: int, point: Mapping[str, Any], entries: Mapping[str, Range]) -> Iterator[str]:
-    """Settings of a point whose condition the point itself breaks."""
+    """Messages on settings of a point whose condition the point itself breaks."""
     for name in [key for key in point if key in entries]:
         for key, wanted in entries[name].when.items():
             if key in point and point[key] not in listed(wanted):
@@ -149,7 +154,7 @@ def _either(wanted: Any) -> str:
 
 
 def _refused(walk: Walk, sources: Mapping[str, str]) -> list[str]:
-    """What a run says of the ends of each range and of each choice."""
+    """Problems that the config of a run finds at the ends of each range and at each choice."""
     found: list[str] = []
     for settings in [walk.usual(), *(settings for _, settings in walk.cases())]:
         values = {name: decoded(value) for name, value in settings.items()}

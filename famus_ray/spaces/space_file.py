@@ -1,4 +1,4 @@
-"""The file of a search space: where it is, what it may hold, and what is said if it does not."""
+"""The file of a search space: its path, its format, and messages on mistakes in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _A_RANGE = "must be in braces, such as {type: float, low: 0.1, high: 1}"
 
 
 class SpaceFile(BaseModel):
-    """What the file of a search space holds."""
+    """The content of a search space's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,10 +40,10 @@ class SpaceFile(BaseModel):
 
 
 def space_path(name: str) -> Path:
-    """The file of a search space by its name or path.
+    """The file of a search space, given by its name or path.
 
     Raises:
-        UserError: neither.
+        UserError: no space has this name, and there is no such file.
     """
     if name in space_names():
         return spaces_folder() / f"{name}.yaml"
@@ -58,7 +58,7 @@ def space_path(name: str) -> Path:
 
 
 def parse_space(content: Mapping[str, Any]) -> tuple[SpaceFile | None, list[str]]:
-    """The file's content, None where it is malformed, and what is wrong with it."""
+    """The file's content, None if it is malformed, and the list of problems."""
     try:
         return SpaceFile.model_validate(content), []
     except ValidationError as error:
@@ -66,10 +66,10 @@ def parse_space(content: Mapping[str, Any]) -> tuple[SpaceFile | None, list[str]
 
 
 def read_ranges(path: Path) -> dict[str, Range]:
-    """The searched settings in a space's file, whether or not its preset can be found.
+    """The entries in a space's file; its preset is not needed.
 
     Raises:
-        UserError: an entry that is none.
+        UserError: a malformed entry.
     """
     entries, problems = parse_ranges(load_yaml(path).get("space"))
     if problems:
@@ -78,7 +78,7 @@ def read_ranges(path: Path) -> dict[str, Range]:
 
 
 def parse_ranges(content: Any) -> tuple[dict[str, Range], list[str]]:
-    """The entries that are well formed, and what is wrong with the others."""
+    """The well-formed entries, by setting, and the problems of the others."""
     entries: dict[str, Range] = {}
     problems: list[str] = []
     for name, entry in content.items() if isinstance(content, dict) else ():
@@ -90,8 +90,8 @@ def parse_ranges(content: Any) -> tuple[dict[str, Range], list[str]]:
 
 
 def _described(details: Any, entry: str = "") -> str:
-    """A pydantic error as `where: what`, in the words of the file."""
-    # The discriminator adds the entry's type to the location; people did not write it there.
+    """A pydantic error as `where: what`, in the file's terms."""
+    # Pydantic adds the discriminator, the entry's type, to the location; the file has none there.
     parts = [str(part) for part in details["loc"]]
     parts = [entry, *(parts[1:] if parts and parts[0] in _TYPES else parts)] if entry else parts
     kind, value = details["type"], shown(details["input"])

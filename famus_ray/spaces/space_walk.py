@@ -1,4 +1,4 @@
-"""A way through a search space: its settings get their values in the order of their conditions."""
+"""A walk through a search space: assigns values to its settings in the order of dependencies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Pick = Callable[[str, Searched], Any]
 
 
 class Walk:
-    """Called with who picks a value, it gives the settings of a trial.
+    """A space's settings in order; a call with a picker of values returns a trial's settings.
 
     Args:
-        entries: of the space, without a circle.
+        entries: of the space, without cyclic dependencies.
         base: the config that every trial starts from.
     """
 
@@ -48,9 +48,11 @@ class Walk:
         return chosen
 
     def combinations(self, varied: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
-        """The settings with every combination of the values of those `varied`, the last one
-        fastest, and how many combinations of the others there are with each."""
-        places: list[int] | None = []  # which value of each setting, in the order of the walk
+        """All combinations of the values of the `varied` settings; the last one varies fastest.
+
+        Yields pairs: settings, and the number of combinations of all other settings with them.
+        """
+        places: list[int] | None = []  # index of each setting's value, in the order of the walk
         while places is not None:
             found, taken, others = self._at(places, varied)
             yield found, others
@@ -62,8 +64,8 @@ class Walk:
     def _at(
         self, places: list[int], varied: Collection[str]
     ) -> tuple[dict[str, Any], list[tuple[int, int]], int]:
-        """Settings with these values of the `varied` ones and with the first of all others; place
-        and number of values of each varied one; combinations of the others."""
+        """The settings with the values at `places` of the varied settings and the first values of
+        all others; (place, number of values) of each varied one; combinations of the others."""
         taken: list[tuple[int, int]] = []
         others = 1
 
@@ -80,10 +82,10 @@ class Walk:
         return self(pick), taken, others
 
     def size(self) -> int | None:
-        """How many combinations there are, beyond a million a lower bound; None without an end.
+        """The number of combinations; a lower bound above a million; None if there is no limit.
 
-        Only settings that a condition asks for decide which others there are: the numbers of
-        values of all others are multiplied, and nothing is listed.
+        Only the settings in conditions decide which others exist, so only they are enumerated;
+        the numbers of values of all others are multiplied.
         """
         searched = (entry for entry in self.entries.values() if isinstance(entry, Searched))
         if any(entry.count() is None for entry in searched):
@@ -100,8 +102,11 @@ class Walk:
         return total
 
     def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each setting with each of its ends or choices, in the settings of a trial with it: the
-        other ones as its conditions ask, as in the base, or else as their range begins."""
+        """Pairs of a setting and the settings of a trial, for each end or choice of the setting.
+
+        The other settings have the values that its conditions require, else those of the base, or
+        the first of their range if the base's value is outside.
+        """
         for name in self._order:
             for given in self._ends(name):
                 wanted = self._needed([name, *given], given)
@@ -110,12 +115,12 @@ class Walk:
                     yield name, settings
 
     def usual(self) -> dict[str, Any]:
-        """The settings of a trial with the values of the base, or where these are out of their
-        range with the first that is in it."""
+        """The settings of a trial with the base's values, or the first of a range if the base's
+        value is outside."""
         return self(lambda key, entry: _picked(key, entry, {}, self.base))
 
     def _ends(self, name: str) -> list[dict[str, Any]]:
-        """What must be picked to see the ends of a setting."""
+        """For each end of a setting, the values to pick for it."""
         entry = self.entries.get(name)
         if isinstance(entry, Derived):
             return self._ends(entry.of)
@@ -124,7 +129,7 @@ class Walk:
         return [{}]
 
     def _needed(self, names: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
-        """What must be picked for these settings to be there."""
+        """The values to pick so that the conditions of these settings hold."""
         wanted, left = dict(given), list(names)
         while left:
             entry = self.entries.get(left.pop())
@@ -144,7 +149,7 @@ def _picked(key: str, entry: Searched, wanted: Mapping[str, Any], base: Mapping[
 
 
 def describe_size(size: int | None) -> str:
-    """How many combinations there are, for people."""
+    """The number of combinations as text for the user."""
     if size is None:
         return "no end of configurations"
     if size > _MANY:

@@ -1,4 +1,4 @@
-"""What can be wrong with a study, whatever it searches, and with a space for its kind of search."""
+"""Checks of a study's settings, and of a space for a grid or a population."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ from famus_ray.spaces.ranges import FloatRange, Range, Searched
 from famus_ray.spaces.read_by import methods_tried
 from famus_ray.spaces.space_walk import Walk, describe_size
 
-__all__ = ["QUARTER", "changes_in_run", "check_study", "grid_problems", "population_problems"]
+__all__ = [
+    "TRIALS_PER_CHILD",
+    "changes_in_run",
+    "check_study",
+    "grid_problems",
+    "population_problems",
+]
 
 _MOST_OF_A_GRID = 10**5
 
-QUARTER = 4  # pbt replaces one trial in so many
+TRIALS_PER_CHILD = 4  # pbt replaces one trial in four
 
 
 def changes_in_run(method: str) -> tuple[str, ...]:
-    """Settings that a run of this method may go on with after they were changed: what pbt
-    perturbs."""
+    """The settings that may change during a run of this method, and that pbt perturbs."""
     return ("optimiser.lr", *method_named(method).changes_in_run)
 
 
 def check_study(config: Config) -> None:
-    """Raise the UserError of a study that cannot run, whatever its space: all problems at once."""
+    """Raises UserError, with all problems, for a study that cannot run with any space."""
     problems = [*_of_metric(config), *_of_objectives(config.study), *_of_curves(config.study)]
     problems += [*_of_population(config), *_of_seeds(config)]
     if config.study.searcher == "cmaes" and find_spec("cmaes") is None:
@@ -97,9 +102,10 @@ def _of_population(config: Config) -> Iterator[str]:
             f"study.exploit_every = {study.exploit_every}: nothing is ever replaced in the "
             f"{config.schedule.epochs} epochs of a trial; lower it"
         )
-    if study.scheduler == "pbt" and study.trials < QUARTER:
+    if study.scheduler == "pbt" and study.trials < TRIALS_PER_CHILD:
         yield (
-            f"study.trials = {study.trials}: pbt replaces a quarter of them; take {QUARTER} or more"
+            f"study.trials = {study.trials}: pbt replaces a quarter of them; take "
+            f"{TRIALS_PER_CHILD} or more"
         )
 
 
@@ -114,7 +120,7 @@ def _of_seeds(config: Config) -> Iterator[str]:
 
 
 def grid_problems(walk: Walk, base: Resolved) -> list[str]:
-    """Why not every combination of a space can be tried."""
+    """Reasons why a grid search of a space is not possible."""
     searched = {name: e for name, e in walk.entries.items() if isinstance(e, Searched)}
     found = [
         f"{name}: has no end of values for study.searcher = grid; give it a step, or choices"
@@ -133,9 +139,10 @@ def grid_problems(walk: Walk, base: Resolved) -> list[str]:
 
 
 def population_problems(entries: Mapping[str, Range], method: str) -> list[str]:
-    """Why a population has nothing to perturb.
+    """Reasons why population based training of a space is not possible: nothing to perturb.
 
     Args:
+        entries: of the space, by setting.
         method: of the config that every trial starts from.
     """
     ranges = {name for name, entry in entries.items() if isinstance(entry, FloatRange)}

@@ -1,4 +1,4 @@
-"""The config of a trial: the study's, with the settings that were found for it."""
+"""The config of a trial: the study's base config with the trial's settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ __all__ = ["decoded", "trial_config"]
 
 
 def trial_config(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
-    """The study's base config with a trial's settings, given by their dotted keys."""
+    """The study's base config with a trial's settings.
+
+    Args:
+        base: by section and key.
+        settings: by dotted key.
+    """
     nested = {section: dict(values) for section, values in base.items()}
     for name, value in settings.items():
         section, _, key = name.partition(".")
@@ -22,6 +27,6 @@ def trial_config(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Config
 
 
 def decoded(value: Any) -> Any:
-    """A setting's value as a run knows it: a list among choices travels as its JSON text."""
+    """A setting's value in a config: the inverse of `ranges.scalar`, which writes lists as JSON."""
     is_list = isinstance(value, str) and value.startswith("[")
     return json.loads(value) if is_list else value

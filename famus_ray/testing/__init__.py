@@ -1,12 +1,12 @@
-"""What a method, data set, layer grouping or searcher must keep, as checks that anyone can run.
+"""Checks of the contracts of methods, data sets, layer groupings and searchers.
 
-Ours are all run through them; so can one of your own be, in a test of yours:
+The package's own parts pass them. Use them in tests of your own parts:
 
     @pytest.mark.parametrize("check", METHOD_CHECKS)
     def test_my_method(check, tmp_path):
         check("mine.bootstrap:METHOD", tmp_path)
 
-Each raises an AssertionError that says what is broken.
+A check raises AssertionError with a message on what is broken.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the reader of a data set must keep."""
+"""A check of the contract of data set readers."""
 
 # Shapes: N examples.
 from __future__ import annotations
@@ -13,8 +13,9 @@ __all__ = ["check_reader"]
 
 
 def check_reader(*settings: str) -> None:
-    """What is read with these settings is whole, and the same each time: splits, noise and lists
-    of wrong labels name examples by their place.
+    """Checks that a reader returns valid data in the same order every time.
+
+    The order matters: splits, noise and lists of wrong labels refer to examples by their index.
 
     Args:
         settings: `section.key=value`, such as `data.name=mine.birds:read`.

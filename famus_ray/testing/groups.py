@@ -1,4 +1,4 @@
-"""What a layer grouping must keep."""
+"""A check of the contract of layer groupings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ __all__ = ["check_groups"]
 
 
 def check_groups(groups: LayerGroups, model: nn.Module) -> None:
-    """Every trainable parameter of the network is in one group, some are gated, and the groups'
-    names tell them apart: curves and gates are named by them."""
+    """Checks that groups cover a network's trainable parameters.
+
+    Every parameter must be in exactly one group, and at least one group must be gated. Names of
+    gated groups must be distinct: curves are named by them.
+    """
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     places = Counter(name for group in (*groups.trunk, *groups.gated) for name in group.parameters)
     unknown = places.keys() - trainable

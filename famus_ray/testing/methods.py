@@ -1,4 +1,4 @@
-"""What a method must keep: it trains, alike from the same seed, and goes on after a cut."""
+"""Checks of the contract of methods: training, reproducibility and resuming."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SMALL = (
 
 
 def check_declaration(name: str, folder: Path) -> None:
-    """Its declaration has the name that it is found by, and names settings that there are."""
+    """Checks that the declaration has the method's name and refers to existing settings."""
     del folder
     declared = method_named(name)
     assert declared.name == name, f"it is called {declared.name}, and found as {name}"
@@ -40,7 +40,7 @@ def check_declaration(name: str, folder: Path) -> None:
 
 
 def check_training(name: str, folder: Path) -> None:
-    """Two epochs give finite losses, and move every weight tensor of the network."""
+    """Checks that two epochs have finite losses."""
     config = _config(name)
     losses = [
         (report.epoch, curve, value)
@@ -54,7 +54,7 @@ def check_training(name: str, folder: Path) -> None:
 
 
 def check_same_seed(name: str, folder: Path) -> None:
-    """The same seed gives the same run, to the last bit; another one gives another."""
+    """Checks that runs with the same seed are equal to the last bit, and other seeds differ."""
     first, again, other = (
         _trained(_config(name, f"run.seed={seed}"), folder / where)
         for where, seed in (("first", 1), ("again", 1), ("other", 2))
@@ -65,8 +65,11 @@ def check_same_seed(name: str, folder: Path) -> None:
 
 
 def check_resuming(name: str, folder: Path) -> None:
-    """A run that is cut after its first epoch and resumed equals one in one piece, to the last
-    bit: what its step keeps from one epoch to the next is in its state."""
+    """Checks that a run interrupted after its first epoch resumes exactly.
+
+    It must equal an uninterrupted run to the last bit, so the step's `state_dict` must hold
+    everything that it keeps from one epoch to the next.
+    """
     whole = _trained(_config(name), folder / "whole")
     for report in epochs(_config(name), RunFolder(folder / "cut")):
         if report.epoch == 1:
@@ -77,7 +80,7 @@ def check_resuming(name: str, folder: Path) -> None:
 
 
 def check_changes_in_run(name: str, folder: Path) -> None:
-    """A run that goes on with another value of a setting in `changes_in_run` takes it up."""
+    """Checks that new values of settings in `changes_in_run` take effect in a resumed run."""
     changing = method_named(name).changes_in_run
     if not changing:
         return
@@ -108,13 +111,13 @@ def _config(name: str, *overrides: str) -> Config:
 
 
 def _trained(config: Config, path: Path) -> dict[str, Tensor]:
-    """Everything in the last checkpoint of a finished run."""
+    """Trains a run; returns all tensors of its last checkpoint."""
     list(epochs(config, RunFolder(path)))
     return dict(_tensors("", torch.load(RunFolder(path).last, weights_only=True)))
 
 
 def _gone_on(config: Config, state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """The end of a run with these settings that begins with the checkpoint of another."""
+    """Trains a run from the checkpoint of another one; returns the tensors of its last one."""
     run = RunFolder(path)
     for report in epochs(config, run):
         if report.epoch == 1:

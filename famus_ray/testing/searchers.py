@@ -1,4 +1,4 @@
-"""What a searcher must keep."""
+"""A check of the contract of searchers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ space:
 
 
 def check_sampler(searcher: str, folder: Path) -> None:
-    """Its trials lie in the space, the same seed draws the same ones, and a study that was cut
-    goes on with the trial that it would have drawn.
+    """Checks that a searcher's trials lie in the space and depend only on the seed.
+
+    The same seed must draw the same trials, and an interrupted study must continue with the trial
+    that it would have drawn.
 
     Args:
         searcher: a value of `study.searcher`, such as `mine.search:sampler`.
+        folder: for temporary files.
     """
     (folder / "space.yaml").write_text(_SPACE, encoding="utf-8")
     overrides = (f"study.searcher={searcher}", f"study.trials={_TRIALS}", "study.scheduler=none")
@@ -45,7 +48,7 @@ def check_sampler(searcher: str, folder: Path) -> None:
 
 
 def _search(space: Space, ledger: Path, trials: int) -> list[dict[str, Any]]:
-    """The settings that are drawn from where the ledger stands until so many trials have ended."""
+    """The settings of the trials drawn until the search of the ledger has `trials` trials."""
     search = Search(space, ledger)
     drawn = []
     while search.drawn < trials and (suggested := search.suggest()) is not None:

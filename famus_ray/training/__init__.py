@@ -1,1 +1,1 @@
-"""The training core: loop, learner, networks in one or two, division, evaluation. No Ray."""
+"""The training core: loop, learner, one or two networks, division, evaluation. No Ray."""

@@ -1,4 +1,4 @@
-"""How this process allocates memory while it trains."""
+"""Settings of this process's memory allocator for training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LARGEST = 2**31 - 1  # mallopt takes an int
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed for the next step; True where that could be set.
+    """Tells glibc to keep freed memory for the next step; True if that could be set.
 
-    By default big buffers go back to the system and are faulted in again at every step,
-    which virtual machines that are slow to give memory back make expensive.
+    By default large buffers return to the system and are faulted in again in every step. That is
+    expensive on virtual machines that are slow to hand out memory.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -20,15 +20,14 @@ _WARM_UP = 3
 
 
 class GraphedStep:
-    """The steps of one epoch: the first ones as they are, then one is captured and replayed.
+    """The steps of one epoch: the first ones run as they are, then one is captured and replayed.
 
-    What stays the same through an epoch, such as the learning rate, is captured with the step.
-    A batch of another shape is stepped through as it is; so is every batch where the step
-    cannot be captured, which is said once, so once an epoch, on standard error. To be closed
-    before the state of the step is saved.
+    Constants of an epoch, such as the learning rate, are captured with the step. A batch of
+    another shape runs without the graph. If the step cannot be captured, every batch does, with
+    one message per epoch on standard error. Call `close` before saving the state of the step.
 
     Args:
-        step: one whose computation is the same at every call.
+        step: one whose computation is the same in every call.
         gate_noise: the generator that it draws from, on the GPU.
     """
 
@@ -46,7 +45,7 @@ class GraphedStep:
     def __call__(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
-        """As the step itself; what it measured is overwritten by the next call."""
+        """Calls the step; the next call overwrites the tensors of metrics that it returns."""
         if self._is_refused:
             return self.step(model, optimiser, train, meta)
         if self._to_warm_up:
@@ -63,14 +62,14 @@ class GraphedStep:
         return self._measured
 
     def close(self) -> None:
-        """The step is as it was without a graph."""
+        """Drops the graph; the step's state is again one that can be saved."""
         self._graph = None
         _set_capturable(self._head_optimiser, False, torch.device("cpu"))
 
     def _warm_up(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, train: Batch, meta: Batch | None
     ) -> dict[str, Tensor]:
-        """On another stream, as a graph is captured on another."""
+        """One step on a side stream: a graph is captured on a side stream, too."""
         self._to_warm_up -= 1
         before = _rng_states()
         side, here = torch.cuda.Stream(), torch.cuda.current_stream()
@@ -83,13 +82,13 @@ class GraphedStep:
         return measured
 
     def _capture(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Nothing is computed yet: the first replay does it."""
-        optimiser.zero_grad()  # the gradients' memory is to be the graph's
+        """Captures the graph and computes nothing; the first replay takes this batch's step."""
+        optimiser.zero_grad()  # so that gradients are allocated in the graph's memory
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._gate_noise)
         try:
             with (
-                observed(lambda name: nullcontext()),  # an observer's events are not for replays
+                observed(lambda name: nullcontext()),  # a replay would not run an observer's events
                 torch.cuda.graph(graph, capture_error_mode="thread_local"),
             ):
                 self._measured = self.step(model, optimiser, *self._batches)
@@ -115,7 +114,8 @@ def _tensors(train: Batch, meta: Batch | None) -> tuple[Tensor, ...]:
 def _set_capturable(
     optimiser: torch.optim.Optimizer | None, capturable: bool, device: torch.device
 ) -> None:
-    """Where Adam counts its steps: a graph does on the GPU, a checkpoint holds them as ever."""
+    """Moves Adam's step counts to `device`: a graph needs them on the GPU, a checkpoint has them
+    on the CPU."""
     if not isinstance(optimiser, torch.optim.Adam):
         return
     for group in optimiser.param_groups:

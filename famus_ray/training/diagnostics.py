@@ -1,8 +1,9 @@
-"""What the meta gradient is like: how gating changes it, and which weights it has led to.
+"""Diagnostics of the meta gradient: the effect of gating on it, and the learned weights.
 
-Taken at the end of an epoch now and then, with the network as it is; training is not touched.
+They are measured after every `run.diagnose_every` epochs and do not change the training.
 """
 
+# Shapes: N training examples; in `diagnose_gradient` N batches, D parameters of the head.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def diagnose_gradient(
     step: TrainStep,
     pairs: Sequence[tuple[Batch, Batch | None]],
 ) -> dict[str, float]:
-    """The gated meta gradient beside the full one, over some batches (the paper's Figure 4).
+    """The gated meta gradient compared with the full one over some batches (paper, Figure 4).
 
     Returns:
         `meta/cosine`: mean cosine between the two in [-1, 1]; `meta/variance` and
@@ -63,12 +64,13 @@ def diagnose_gradient(
 
 
 def diagnose_weights(model: nn.Module, step: TrainStep, data: Dataset) -> dict[str, float]:
-    """Weights that the meta model gives right and wrong labels (the paper's Figure 5).
+    """Histograms of the weights of right and of wrong labels (the paper's Figure 5).
 
     Returns:
-        `weights/right/0.3`: share of the rightly labelled training examples whose weight is
-        in [0.3, 0.4), and so on; `weights/wrong/...` of the wrongly labelled; and the mean weight
-        of each. Empty for a method without weights, and where the truth is not known.
+        `weights/right/0.3`: share of the correctly labelled training examples with a weight in
+        [0.3, 0.4), and so on for ten bins; `weights/right/mean`: their mean weight;
+        `weights/wrong/...`: the same for wrongly labelled examples. Empty for a method without
+        weights, and where no true labels are known.
     """
     weights_N = judge(model, data, step.head).weights_N
     truth = data.train.true_labels.cpu().numpy()

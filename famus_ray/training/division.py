@@ -1,7 +1,7 @@
-"""Division: which labels are clean, told from per-example losses (Section 5.3, supplement).
+"""Division: probably clean labels, found from per-example losses (Section 5.3, supplement).
 
-A divider turns losses into p(clean); `divide` turns p(clean) into the labelled, the unlabelled
-and the pseudo-clean meta examples of an epoch, and says so where a rule had to step in.
+A divider turns losses into p(clean). `divide` turns p(clean) into the labelled, the unlabelled
+and the pseudo-clean meta examples of an epoch, and records where it replaced a threshold.
 """
 
 # Shapes: N examples.
@@ -30,7 +30,12 @@ _log = logging.getLogger(__name__)
 def clean_probability(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
     """p(clean) of each example (N,), in [0, 1], by the divider `division.kind`.
 
-    Losses (nats) that are all alike tell nothing: every example gets 0.5.
+    If all losses are equal, every example gets 0.5.
+
+    Args:
+        losses_N: in nats.
+        division: section `division` of the config.
+        seed: of the mixture's first guess and of the sample that it is fitted on.
 
     Raises:
         ValueError: losses that are not finite.
@@ -44,11 +49,11 @@ def clean_probability(losses_N: Floats, division: DivisionConfig, seed: int) -> 
 
 
 def gaussian(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
-    """The example's part in the low-loss component of a two-component Gaussian mixture over
-    the min-max scaled losses (Li et al. 2020, DivideMix).
+    """p(clean) (N,) by a Gaussian mixture of two components (Li et al. 2020, DivideMix).
 
-    Fitted on at most 200,000 of them, drawn with the seed: the mixture's six numbers are
-    then known to three digits, and more examples cost time and memory only.
+    It is the posterior of the low-loss component, over the min-max scaled losses. The mixture is
+    fitted on at most 200,000 of them, drawn with the seed: its parameters are then known to
+    three digits, and more examples would only cost time and memory.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -62,7 +67,7 @@ def gaussian(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
         random_state=seed,
     )
     with warnings.catch_warnings():
-        # Few iterations are the published setting, converged or not.
+        # The published setting has few iterations; the fit need not have converged.
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(_sample(scaled_N1, seed))
     clean = int(mixture.means_.argmin())
@@ -77,8 +82,10 @@ def _sample(scaled_N1: Floats, seed: int) -> Floats:
 
 
 def beta(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
-    """The same for a mixture of two Beta distributions, fitted by expectation-maximisation with
-    weighted moments (Arazo et al. 2019). Nothing in it is random."""
+    """p(clean) (N,) by a mixture of two Beta distributions (Arazo et al. 2019).
+
+    It is fitted by expectation-maximisation with weighted moments, without random numbers.
+    """
     from scipy.special import betaln
 
     del seed
@@ -103,7 +110,7 @@ def beta(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
             shares[k] = max(total / len(x_N), 1e-6)
     means = shapes[:, 0] / shapes.sum(axis=1)
     clean_N: Floats = 1 - high_N if means[0] <= means[1] else high_N
-    # Beyond its mean a component's density may rise again: p(clean) must not.
+    # Outside the two means the ratio of the densities may turn; p(clean) must fall with the loss.
     lowest = x_N <= means.min()
     clean_N[lowest] = clean_N[lowest].max(initial=0.0)
     highest = x_N >= means.max()
@@ -112,7 +119,7 @@ def beta(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
 
 
 def agreement(losses_N: Floats, division: DivisionConfig, seed: int) -> Floats:
-    """How far the network agrees with the label: its probability of it, exp(-loss)."""
+    """p(clean) (N,) as the network's probability of the label, exp(-loss)."""
     del division, seed
     return np.exp(-losses_N)
 
@@ -122,14 +129,14 @@ DIVIDERS: dict[str, Divider] = {"gaussian": gaussian, "beta": beta, "agreement":
 
 @dataclass(frozen=True)
 class Division:
-    """A training set divided; indices are places in it, sorted.
+    """A divided training set; indices are sorted positions in it.
 
     Attributes:
-        p_clean_N: in [0, 1].
-        labelled: whose labels are kept.
-        unlabelled: the others.
-        meta: the pseudo-clean meta set.
-        fallback: what a rule had to replace, empty where the thresholds served.
+        p_clean_N: p(clean) in [0, 1].
+        labelled: indices of the examples that keep their label.
+        unlabelled: indices of the other examples.
+        meta: indices of the pseudo-clean meta set.
+        fallback: message where a threshold was replaced; else empty.
     """
 
     p_clean_N: Floats
@@ -142,9 +149,15 @@ class Division:
 def divide(p_clean_N: Floats, losses_N: Floats, division: DivisionConfig, batch: int) -> Division:
     """The division by thresholds: labelled above `p_threshold`, meta above `meta_threshold`.
 
-    Where either side has fewer examples than a batch, the more probable half is labelled
-    (the median, supplement); where the meta set has, it is the batch of the most probable
-    ones. Of equal probabilities the lower loss is the more probable.
+    If the labelled or the unlabelled part has fewer examples than a batch, the half with the
+    higher p(clean) is labelled (the median, supplement). If the meta set has, it is one batch of
+    the examples with the highest p(clean). Ties are broken by the lower loss.
+
+    Args:
+        p_clean_N: p(clean) in [0, 1].
+        losses_N: in nats.
+        division: section `division` of the config.
+        batch: size of a batch.
     """
     count = len(p_clean_N)
     is_labelled = p_clean_N > division.p_threshold

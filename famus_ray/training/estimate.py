@@ -1,4 +1,4 @@
-"""What a run will cost on this machine: measured on a few of its own steps."""
+"""The cost of a run on this machine, measured on a few of its own steps."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["RunCost", "counted", "describe_cost", "describe_study_cost", "run_cost"]
 
 _STEPS = 4
-_MOST_VALUES = 2**21  # of a batch that a CPU is tried with: 14 images of 224 x 224
+_MOST_VALUES = 2**21  # of a batch measured on a CPU: 14 images of 224 x 224
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one run needs on this machine.
+    """Time, memory and disk of one run on this machine.
 
     Attributes:
         steps: of one epoch.
         seconds: of all steps, without evaluation.
         parameters: of all networks.
         disk: bytes of its checkpoints: weights, momentum, and the best weights.
-        memory: bytes of this process at their peak, on the GPU where there is one.
+        memory: peak memory of this process in bytes; of the GPU, if there is one.
         device: cpu or cuda.
-        one_in: rows of a batch for each one that it was measured on.
+        one_in: it was measured on one row in `one_in` of a batch, and scaled up.
     """
 
     steps: int
@@ -45,19 +45,22 @@ class RunCost:
 
 
 def run_cost(config: Config, data: Dataset | None = None) -> RunCost:
-    """Measured on four steps of one worker here, on a copy that is thrown away: of large batches
-    on a CPU on one row in so many, and multiplied by these.
+    """The cost of a run, measured on four steps of one worker here.
+
+    The steps train a network that is discarded. On a CPU, large batches are measured on one row
+    in `RunCost.one_in`, and the result is multiplied by it.
 
     Args:
-        data: the data set of this config, where it was checked already.
+        config: the run's settings.
+        data: the data set of this config, if it was checked already.
 
     Raises:
         UserError: settings, data or a model that training would refuse.
     """
     from famus_ray.training.allocator import keep_freed_memory
-    from famus_ray.training.loop import check, pick_device, start
+    from famus_ray.training.loop import checked_data, pick_device, start
 
-    data = data or check(config)
+    data = data or checked_data(config)
     device = pick_device(config)
     procedure = start(config, data.to(device), device)
     keep_freed_memory()
@@ -69,7 +72,7 @@ def run_cost(config: Config, data: Dataset | None = None) -> RunCost:
     for train, meta in islice(pairs, _STEPS):
         if device.type == "cpu":
             one_in = -(-train[0].numel() // _MOST_VALUES)
-            every = one_in if memory or one_in == 1 else 2 * one_in  # the first on half as many
+            every = one_in if memory or one_in == 1 else 2 * one_in  # the first step: half the rows
             train, meta = _thinned(train, every), meta and _thinned(meta, every)
         began = time.perf_counter()
         measured = learner.step(learner.model, learner.optimiser, train, meta)
@@ -104,10 +107,12 @@ def describe_cost(cost: RunCost, epochs: int) -> str:
 
 
 def describe_study_cost(cost: RunCost, runs: int, checkpoints: int) -> str:
-    """Hours and disk of a study of so many runs in one line.
+    """Hours and disk of a study of `runs` runs in one line.
 
     Args:
-        checkpoints: that are kept, those of one run counted as one.
+        cost: of one run.
+        runs: number of runs.
+        checkpoints: number of runs whose checkpoints are kept.
     """
     return (
         f"cost: {counted(runs, 'run')} of about {_span(cost.seconds)} of steps on one worker here "
@@ -117,7 +122,7 @@ def describe_study_cost(cost: RunCost, runs: int, checkpoints: int) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """So many of something, in words."""
+    """A count with its noun, in the plural unless it is 1: `2 runs`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 

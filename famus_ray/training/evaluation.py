@@ -1,4 +1,4 @@
-"""Evaluation: accuracy and loss of a split, and what is known of each training example."""
+"""Evaluation: accuracy and loss of a split; loss, prediction and weight of training examples."""
 
 # Shapes: N examples of the split, C classes.
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["Judgement", "evaluate", "judge", "samples_frame"]
 def evaluate(model: nn.Module, data: Dataset, split: Split) -> dict[str, float]:
     """`top1` and `top5` (shares in [0, 1]) and mean `loss` (nats) of a split.
 
-    Each worker takes every n-th example; the result is the same on all of them. The
-    network is left in the mode it was in, its buffers untouched.
+    Each of n workers evaluates every n-th example; all get the same result. The network's mode
+    and buffers do not change.
     """
     sums = torch.zeros(4, dtype=torch.float64, device=split.labels.device)
     with eval_mode(model):
@@ -47,7 +47,9 @@ def evaluate(model: nn.Module, data: Dataset, split: Split) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a network thinks of each training example; the same on every process.
+    """A network's loss, prediction and weight for every training example.
+
+    Every process has the same values.
 
     Attributes:
         losses_N: cross-entropy of the label, in nats, in evaluation mode.
@@ -60,9 +62,9 @@ class Judgement:
     weights_N: NDArray[np.float64]
 
     def p_clean(self, division: DivisionConfig, seed: int) -> NDArray[np.float64]:
-        """`division.clean_probability` of the losses, NaN where they are not finite.
+        """p(clean) (N,) from `division.clean_probability`; all NaN if any loss is not finite.
 
-        The first process computes it: others might round otherwise, and then train on
+        The first process computes it for all: another might round differently and train on
         another division.
         """
         if not np.isfinite(self.losses_N).all():
@@ -76,7 +78,7 @@ class Judgement:
 
 @torch.no_grad()
 def judge(model: nn.Module, data: Dataset, head: nn.Module) -> Judgement:
-    """The network's judgement of the whole training set, each process judging its share."""
+    """The network's judgement of the whole training set; each process evaluates its share."""
     rows = []
     weighting = next((m for m in head.modules() if isinstance(m, LearnedWeights)), None)
     with eval_mode(model):
@@ -98,7 +100,7 @@ def judge(model: nn.Module, data: Dataset, head: nn.Module) -> Judgement:
 def samples_frame(
     data: Dataset, found: Judgement, p_clean_N: NDArray[np.float64], epoch: int, network: int
 ) -> pd.DataFrame:
-    """One row a training example, `tables.SAMPLES`."""
+    """A table with one row per training example, in the columns `tables.SAMPLES`."""
     return pd.DataFrame(
         {
             "epoch": epoch,
@@ -115,8 +117,10 @@ def samples_frame(
 
 
 def sum_to_all(tensor: Tensor) -> None:
-    """Replace a tensor on the CPU by its sum over all processes, through the GPU where the
-    processes meet there."""
+    """Replaces a tensor on the CPU by its sum over all processes, in place.
+
+    It goes through the GPU if the processes communicate by NCCL.
+    """
     if world_size() == 1:
         return
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -126,6 +130,6 @@ def sum_to_all(tensor: Tensor) -> None:
 
 
 def _share(split: Split) -> Split:
-    """Every n-th example, of n processes."""
+    """This process's share of a split: every n-th example, for n processes."""
     mine = slice(rank(), None, world_size())
     return replace(split, pixels=split.pixels[mine], labels=split.labels[mine])

@@ -1,7 +1,7 @@
-"""What a run needs of the memory, estimated before any of it is allocated.
+"""Memory that a run needs, estimated before it is allocated.
 
-The estimates are lower bounds: what is refused cannot run, what is not refused may still be too
-much. `estimate.run_cost` measures a run that starts.
+The estimates are lower bounds: a refused run cannot fit, an accepted one may still be too large.
+`estimate.run_cost` measures a run that starts.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def check_fits(config: Config, data: Dataset) -> None:
-    """Raise the UserError of a run that needs more memory than is free here, by its largest part.
+    """Raises UserError for a run that needs more memory than is free here.
 
-    On a cluster the workers' machines decide, not this one.
+    The error names the setting with the largest part. Nothing is checked for a run on a cluster,
+    whose memory is that of the workers' machines.
     """
     if config.scale.address is not None:
         return
@@ -54,7 +55,7 @@ def _too_large(config: Config, parts: Mapping[str, float], free: float) -> str:
 
 
 def _of_images(config: Config, data: Dataset) -> dict[str, float]:
-    """Bytes of a batch before the network, and of an epoch that is drawn anew."""
+    """Bytes by setting: of a batch of images, and of an epoch of balanced batches."""
     shape, rows = data.train.pixels.shape, config.run.batch_size / config.scale.workers
     image, padded = math.prod(shape[1:]), 2 * config.data.crop_padding
     parts = {"run.batch_size": rows * image * (_NUMBER + 1)}
@@ -69,11 +70,10 @@ def _of_images(config: Config, data: Dataset) -> dict[str, float]:
 
 
 def _of_network(config: Config, data: Dataset, free: float) -> dict[str, float]:
-    """Bytes of networks, what is kept beside their parameters, activations and meta model; of the
-    networks alone where these are more than is free.
+    """Bytes by setting: of networks with gradients and momentum, activations and meta model.
 
-    Built where tensors have shapes and no numbers; a network that cannot be built there is not
-    estimated.
+    Of the networks alone if these exceed `free`. The network is built on the meta device, where
+    tensors have shapes but no values; one that cannot be built there is not estimated.
     """
     networks = 2 if config.has_two_networks else 1
     copies = 2 + (config.optimiser.momentum > 0) + (config.optimiser.accumulate > 1)
@@ -112,8 +112,8 @@ def _parameters(module: object) -> int:
 
 
 def _activations(model: nn.Module, shape: tuple[int, ...]) -> float:
-    """Numbers that one image leaves behind for the backward pass, at least: what its convolutions
-    and linear layers give."""
+    """A lower bound of the values that one image keeps for the backward pass: the outputs of
+    convolutions and linear layers."""
     counts: list[int] = []
 
     def count(module: nn.Module, inputs: object, output: object) -> None:

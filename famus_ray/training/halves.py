@@ -1,4 +1,4 @@
-"""The processes of a run in two halves, each of which trains a network of its own for an epoch."""
+"""The processes of a run in two halves; each half trains one of two networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["Halves"]
 
 
 class Halves:
-    """Two groups of processes, the lower ranks and the higher; every process makes one at once.
+    """Two groups of processes, the lower and the higher ranks.
+
+    All processes must construct it together: it creates process groups.
 
     Attributes:
         group: this process's half.
@@ -34,9 +36,10 @@ class Halves:
     def exchange(
         self, learners: Sequence[Learner], metrics: dict[str, float]
     ) -> list[dict[str, float]]:
-        """Give every process both learners as they are after the epoch, and the metrics of both.
+        """Sends both learners' states after an epoch to every process; returns both's metrics.
 
         Args:
+            learners: both; the one that this process did not train is overwritten.
             metrics: of the learner that this process trained.
         """
         found = []

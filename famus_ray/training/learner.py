@@ -39,11 +39,14 @@ _DIAGNOSED = 4  # batches
 
 @dataclass
 class Learner:
-    """A network, what trains it, and how its random numbers are told from its peer's.
+    """A network with its optimiser, its step and its random numbers.
 
     Attributes:
-        gate_noise: the step's own generator, seeded anew each epoch.
-        network: its number, from 0, where two are trained.
+        model: the network.
+        optimiser: of the network's parameters.
+        step: the method's step.
+        gate_noise: the step's generator, reseeded every epoch.
+        network: index from 0; 1 for the second of two networks, which has its own random numbers.
     """
 
     model: nn.Module
@@ -61,12 +64,15 @@ class Learner:
         on_step: Callable[[int], None],
         step: TrainStep | None = None,
     ) -> dict[str, float]:
-        """One pass over pairs of a train and a meta batch; the means of what its steps measured.
+        """Trains on pairs of a train and a meta batch; returns the means of the steps' metrics.
 
         Args:
+            config: the run's settings.
+            data: the data set that the pairs come from.
             epoch: completed epochs.
+            pairs: train batch, and meta batch or None.
             on_step: called after each step with its number, from 1.
-            step: instead of the method's own.
+            step: replaces the method's own step.
         """
         step = step or self.step
         seed = config.run.seed
@@ -109,7 +115,7 @@ class Learner:
         return metrics
 
     def purpose(self, name: str) -> str:
-        """What its random numbers are drawn for: the first network's have plain names."""
+        """The name under which random numbers are seeded: with `/1` for the second network."""
         return name if self.network == 0 else f"{name}/{self.network}"
 
     def state_dict(self) -> dict[str, Any]:
@@ -126,7 +132,7 @@ class Learner:
 
 
 def new_learner(config: Config, data: Dataset, device: torch.device, network: int = 0) -> Learner:
-    """A learner before its first step: everything freshly initialised from the seed."""
+    """A learner before its first step, initialised from the seed."""
     weights = "weights" if network == 0 else f"weights/{network}"
     torch.manual_seed(epoch_seed(config.run.seed, weights, 0))
     model = build_model(config.model, data.classes, data.channels).to(device)
@@ -146,5 +152,5 @@ def new_learner(config: Config, data: Dataset, device: torch.device, network: in
 
 
 def _average_statistics(model: nn.Module) -> None:
-    """Give every process the mean of the running statistics: each saw its own rows only."""
+    """Averages running statistics over the processes: each has seen only its own rows."""
     all_reduce_mean_([b for b in model.buffers() if b.is_floating_point()])

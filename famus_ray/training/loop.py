@@ -1,7 +1,7 @@
 """The training loop: epochs of steps, evaluation, curves and checkpoints. Plain torch, no Ray.
 
-`epochs` is a generator. Whoever drives it (the command line, a Ray Train worker, a Ray Tune
-trial) gets a report after each epoch and may stop there: the run can be resumed from it.
+`epochs` is a generator. Its caller (the command line, a Ray Train worker, a Ray Tune trial) gets
+a report after each epoch and may stop there: the run can be resumed from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from famus_ray.training.model_check import check_network, check_splits
 from famus_ray.training.one_network import OneNetwork, OnStep, Procedure
 from famus_ray.training.two_networks import TwoNetworks
 
-__all__ = ["EpochReport", "OnStep", "TrainState", "check", "epochs", "pick_device", "start"]
+__all__ = ["EpochReport", "OnStep", "TrainState", "checked_data", "epochs", "pick_device", "start"]
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch came to.
+    """The results of an epoch.
 
     Attributes:
         epoch: completed epochs, from 1.
@@ -49,7 +49,15 @@ class EpochReport:
 
 @dataclass
 class TrainState:
-    """All that changes while a run goes on."""
+    """The state of a run: everything that changes during training.
+
+    Attributes:
+        procedure: networks, optimisers and steps.
+        epoch: completed epochs.
+        best: highest accuracy so far on the split that selects the best epoch, in [0, 1].
+        curves: rows (epoch, name, value) of the metrics.
+        samples: rows of `tables.SAMPLES` of the latest divisions; None before the first.
+    """
 
     procedure: Procedure
     epoch: int = 0
@@ -65,7 +73,7 @@ class TrainState:
         self.procedure.load_state_dict(state)
 
     def keep_divisions(self, count: int) -> None:
-        """Move the procedure's new divisions into `samples`, which keeps the latest `count`."""
+        """Moves the procedure's new divisions into `samples`, which keeps the latest `count`."""
         new, self.procedure.divisions = self.procedure.divisions, []
         if not new:
             return
@@ -82,22 +90,25 @@ def epochs(
     data: Dataset | None = None,
     on_step: OnStep = lambda epoch, step, steps: None,
 ) -> Iterator[EpochReport]:
-    """Train, one report an epoch, from the last checkpoint in `folder` where there is one.
+    """Trains a run and yields one report per epoch; resumes from a checkpoint in `folder`.
 
-    The first process writes the folder. The numbers depend on the config and the number
-    of processes alone.
+    The first process writes the folder. Results depend only on the config and the number of
+    processes.
 
     Args:
-        data: the data set of this config, where it is in memory already.
-        on_step: called after each step with epoch, step and steps of the epoch, from 1.
+        config: the run's settings.
+        folder: the run's folder.
+        data: the data set of this config, if it is in memory already.
+        on_step: called after each step with epoch (from 1), step (from 1) and the number of
+            steps of the epoch.
 
     Raises:
-        UserError: data, model or settings that do not fit or have changed, or a checkpoint that is
-            gone.
+        UserError: data, model or settings that do not fit or have changed, or a checkpoint that
+            is missing.
         Diverged: a loss that is not finite; the last checkpoint is kept.
     """
     device = pick_device(config)
-    data = (data or check(config)).to(device)
+    data = (data or checked_data(config)).to(device)
     state = TrainState(start(config, data, device))
     last = config.schedule.epochs
     if folder.last.is_file():
@@ -105,7 +116,7 @@ def epochs(
         folder.check_data(data)
         state.load_state_dict(load_checkpoint(folder.last, device))
         state.curves = folder.read_curves(up_to_epoch=state.epoch)
-        # The division after an epoch is the next one's work, which this checkpoint knows not of.
+        # The division after epoch `state.epoch` is made in the next one, after this checkpoint.
         divided = state.epoch if state.epoch == last else state.epoch - 1
         state.samples = folder.read_samples(up_to_epoch=divided)
     elif rank() == 0:
@@ -139,11 +150,15 @@ def _check_finite(epoch: int, metrics: dict[str, float]) -> None:
             raise Diverged(f"epoch {epoch}: {name} is {value}")
 
 
-def check(config: Config, data: Dataset | None = None) -> Dataset:
-    """The data set of a run that can start; raises the UserError of one that cannot.
+def checked_data(config: Config, data: Dataset | None = None) -> Dataset:
+    """The data set of a run, after checking that the run can start.
 
     Args:
-        data: the data set of this config, where it is in memory already.
+        config: the run's settings.
+        data: the data set of this config, if it is in memory already.
+
+    Raises:
+        UserError: settings, data or a model that do not fit together or into memory.
     """
     check_trackers(config)
     data = data or load_dataset(config.data, config.noise, config.run.seed)
@@ -158,10 +173,10 @@ def check(config: Config, data: Dataset | None = None) -> Dataset:
 
 
 def pick_device(config: Config) -> torch.device:
-    """The device of this process: its GPU where there is one and the config allows it.
+    """The device of this process: its GPU, if there is one and the config allows it.
 
     Raises:
-        UserError: a GPU was asked for and there is none.
+        UserError: the config asks for a GPU and there is none.
     """
     if config.run.device == "cuda" and not torch.cuda.is_available():
         raise UserError("run.device = cuda: no GPU here; leave it at auto")
@@ -173,7 +188,7 @@ def pick_device(config: Config) -> torch.device:
 
 
 def start(config: Config, data: Dataset, device: torch.device) -> Procedure:
-    """A run before its first step: everything freshly initialised from the seed."""
+    """A procedure before its first step, initialised from the seed."""
     build = TwoNetworks if config.has_two_networks else OneNetwork
     return build(config, data, device)
 
@@ -189,9 +204,9 @@ def _evaluate_all(model: nn.Module, data: Dataset) -> dict[str, float]:
 
 
 def _save(config: Config, state: TrainState, folder: RunFolder, metrics: dict[str, float]) -> None:
-    """`last.pt` comes last: only with it the epoch is done, whatever the run is cut by."""
+    """Writes the files of an epoch, `last.pt` last: an interrupted epoch is then repeated."""
     chosen = metrics[f"{config.run.select}/top1"]
-    improved = chosen >= state.best  # of equals the latest: its learning rate was lower
+    improved = chosen >= state.best  # ties: the latest epoch, whose learning rate was lower
     state.best = max(chosen, state.best)
     last_epoch = state.epoch == config.schedule.epochs
     if improved:

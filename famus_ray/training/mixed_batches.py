@@ -1,8 +1,8 @@
-"""Batches of a divided training set: labelled and unlabelled, two views each, all mixed.
+"""Mixed batches of a divided training set: two views of labelled and of unlabelled examples.
 
-Drawn for all workers together, as in `batches`: which examples meet and how they are seen
-does not depend on the number of workers. A row's partner may be another worker's: its pixels
-are read here as well, its target is exchanged.
+As in `data.batches`, pairs and augmentations are drawn for the global batch: they do not depend
+on the number of workers. A row's partner may belong to another worker: this worker then reads
+the partner's pixels, too, and the workers exchange targets.
 """
 
 # Shapes: S examples of each half in the global batch, 4S rows of it; R rows of this worker.
@@ -42,10 +42,14 @@ class MixedBatches:
     """The batches of one network's epoch.
 
     Attributes:
-        targets: called with the inputs of this worker's rows (four equal blocks: labelled,
-            labelled again, unlabelled, unlabelled again), labels and p(clean) of its labelled
-            examples, and the share of the epoch that is done; gives the rows' targets (R, C + 1).
-        purpose: tells this network's random numbers from its peer's.
+        data: the data set.
+        config: the run's settings.
+        division: the peer's division of the training set.
+        targets: function that returns the targets (R, C + 1) of this worker's rows. Its
+            arguments are the inputs of the rows (four equal blocks: labelled, a second view of
+            them, unlabelled, a second view of them), labels and p(clean) of the labelled
+            examples, and the share in [0, 1] of the epoch that is done.
+        purpose: seeds this network's random numbers, different from its peer's.
     """
 
     data: Dataset
@@ -93,7 +97,7 @@ class MixedBatches:
     def _load(
         self, batches: Iterator[Tensor], own_R: Tensor, count: int, generator: torch.Generator
     ) -> Iterator[tuple[Mixing, Tensor, Tensor]]:
-        """How each batch is mixed, and inputs and labels of the rows that takes."""
+        """The mixing of each batch, with inputs and labels of the rows that it needs."""
         split, settings = self.data.train, self.config.data
         seed = int(torch.randint(2**62, (), generator=generator))
         rng = np.random.default_rng(seed)
@@ -113,15 +117,15 @@ class MixedBatches:
 
 
 class Mixing:
-    """How a batch is mixed: every row of this worker with a partner anywhere in the batch.
+    """The mixing of a batch: a partner in the global batch for every row of this worker.
 
     Attributes:
-        chosen: places in the training set of the global batch's rows.
+        chosen: index in the training set of every row of the global batch.
         own_R: this worker's rows.
-        partner_R: the row that each is mixed with.
-        share: of the own row: max(lambda, 1 - lambda), lambda from Beta(alpha, alpha).
-        rows: those that this worker needs, each once.
-        places: (2R,) where its own rows, then their partners, are among these.
+        partner_R: the row that each of them is mixed with.
+        share: weight of the own row, max(lambda, 1 - lambda) with lambda from Beta(alpha, alpha).
+        rows: the rows that this worker needs, without duplicates.
+        places: (2R,) positions in `rows` of its own rows, then of their partners.
     """
 
     def __init__(self, chosen: Tensor, own_R: Tensor, partner_R: Tensor, share: float) -> None:
@@ -133,7 +137,8 @@ class Mixing:
         return self.share * own + (1 - self.share) * partners
 
     def mix_targets(self, own: Tensor, partners: Tensor) -> Tensor:
-        """Probabilities are mixed; the kind of loss, in the last column, stays the row's own."""
+        """Mixed targets (R, C + 1): probabilities are mixed, the last column, the kind of loss, is
+        the own row's."""
         return torch.cat([self.mix(own, partners)[:, :-1], own[:, -1:]], dim=1)
 
 
@@ -144,19 +149,19 @@ def _look_up(
 
 
 def _own_rows(size: int, blocks: int = 1) -> Tensor:
-    """This worker's rows of a batch of equal blocks: its share of each."""
+    """This worker's rows of a global batch of `blocks` blocks of `size` rows: a share of each."""
     local = size // world_size()
     first = torch.arange(rank() * local, (rank() + 1) * local)
     return torch.cat([first + block * size for block in range(blocks)])
 
 
 def _pass(members: np.ndarray, wanted: int, generator: torch.Generator) -> Tensor:
-    """`wanted` of these places, as many shuffled passes over them as it takes."""
+    """`wanted` of these indices, in as many shuffled passes over them as needed."""
     return torch.from_numpy(members)[rounds(len(members), wanted, generator)]
 
 
 def _gather(rows: Tensor, places: Tensor, count: int) -> Tensor:
-    """All processes' rows (count, ...), each at its place."""
+    """The rows (count, ...) of all processes, in the order of the global batch."""
     if world_size() == 1:
         return rows
     everyones = rows.new_zeros(count, *rows.shape[1:])

@@ -1,4 +1,6 @@
-"""Whether a network takes the images of a run, in the batches that it will see."""
+"""Checks before training: non-empty splits, and a network that accepts the run's batches."""
+
+# Shapes: B examples of a batch, C classes.
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ __all__ = ["check_network", "check_splits"]
 
 
 def check_splits(config: Config, data: Dataset) -> None:
-    """Raise the UserError of a split that a run reports on and that is empty."""
+    """Raises UserError if the test set is empty, or the validation set that selects epochs."""
     if config.run.select == "validation" and not len(data.validation):
         raise UserError(
             f"data.validation_fraction = {config.data.validation_fraction}: leaves nothing to "
@@ -29,10 +31,13 @@ def check_splits(config: Config, data: Dataset) -> None:
 def check_network(
     model: nn.Module, config: Config, inputs: Tensor, classes: int, meta_rows: int
 ) -> None:
-    """Raise the UserError of a network that training could not use.
+    """Raises UserError unless the network maps the run's images to logits (B, C).
 
     Args:
-        inputs: a train batch of this process, normalised.
+        model: the network.
+        config: the run's settings.
+        inputs: a train batch (B, ...) of this process, normalised.
+        classes: C.
         meta_rows: examples of a meta batch of this process; 0 without one.
     """
     two = inputs[:2] if len(inputs) > 1 else inputs.repeat(2, 1, 1, 1)
@@ -40,7 +45,7 @@ def check_network(
     try:
         with torch.no_grad():
             logits = model.train()(two)
-    except Exception as error:  # whatever a network raises on images it is not made for
+    except Exception as error:  # networks raise errors of any type on images they do not accept
         raise UserError(
             f"model.name = {config.model.name}: cannot take {shape} images ({first_line(error)})"
         ) from error
@@ -52,7 +57,8 @@ def check_network(
 
 
 def _check_one(model: nn.Module, config: Config, one: Tensor, key: str) -> None:
-    """BatchNorm needs two values of each channel, which one image may not give in a late layer."""
+    """Raises UserError if the network cannot train on one image: BatchNorm needs two values per
+    channel, and late layers may have one per image."""
     try:
         with torch.no_grad():
             model(one)

@@ -1,7 +1,7 @@
-"""A training procedure: what an epoch does, with one network or with two.
+"""Training procedures: an epoch with one network, and the interface for one or two.
 
-The loop (`loop.epochs`) asks a procedure for an epoch, for its predictor, and for its state;
-checkpoints, curves, resuming and reports are the loop's, whatever the procedure.
+The loop (`loop.epochs`) calls a procedure for an epoch, for its predictor and for its state. The
+loop itself handles checkpoints, curves, resuming and reports, for every procedure.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ OnStep = Callable[[int, int, int], None]
 
 
 class Procedure(Protocol):
-    """What the loop drives.
+    """A training procedure as the loop sees it.
 
     Attributes:
-        learners: the networks, the first one first.
-        predictor: from inputs to logits, what is evaluated.
-        divisions: rows of `tables.SAMPLES` for each division made since the loop last looked.
+        learners: one or two, in the order of their networks.
+        predictor: the module that is evaluated, from inputs to logits.
+        divisions: rows of `tables.SAMPLES` for each division since the loop last took them.
     """
 
     learners: list[Learner]
@@ -40,15 +40,15 @@ class Procedure(Protocol):
     divisions: list[pd.DataFrame]
 
     def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
-        """Train through the epoch after `epoch` completed ones; its metrics by name."""
+        """Trains one epoch, after `epoch` completed ones; returns its metrics by name."""
         ...
 
     def rehearsal(self) -> tuple[Iterator[tuple[Batch, Batch | None]], int]:
-        """Batches such as the first network's steps will see, and the steps of an epoch."""
+        """Batches like those of the first network, and the number of steps of an epoch."""
         ...
 
     def divide(self, epoch: int) -> None:
-        """Judge each training example with the networks as they are, into `divisions`."""
+        """Judges every training example with the current networks and adds to `divisions`."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -57,7 +57,7 @@ class Procedure(Protocol):
 
 
 class OneNetwork:
-    """Every method that trains a single network: a pass over the training set."""
+    """The procedure for one network: an epoch is a pass over the training set."""
 
     def __init__(self, config: Config, data: Dataset, device: torch.device) -> None:
         self.config, self.data = config, data
@@ -67,7 +67,7 @@ class OneNetwork:
         self.divisions: list[pd.DataFrame] = []
 
     def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
-        """One pass of the method's steps."""
+        """Trains one pass over the training set; returns the metrics by name."""
         data = epoch_data(self.data, self.config, epoch)
         batches = EpochBatches(data, self.config)
         pairs = batches.epoch(epoch, with_meta=self.learner.step.needs_meta_batch)
@@ -76,13 +76,13 @@ class OneNetwork:
         )
 
     def rehearsal(self) -> tuple[Iterator[tuple[Batch, Batch | None]], int]:
-        """The first epoch's batches and its steps."""
+        """The first epoch's batches, and their number."""
         with_meta = self.learner.step.needs_meta_batch
         batches = EpochBatches(epoch_data(self.data, self.config, 0), self.config)
         return batches.epoch(0, with_meta=with_meta), batches.steps
 
     def divide(self, epoch: int) -> None:
-        """The division that the network would make; training does not use it."""
+        """Adds the network's division to `divisions`; training does not use it."""
         found = judge(self.learner.model, self.data, self.learner.step.head)
         p_clean_N = found.p_clean(self.config.division, self.config.run.seed)
         self.divisions.append(samples_frame(self.data, found, p_clean_N, epoch, network=0))

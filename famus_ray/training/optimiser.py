@@ -1,4 +1,4 @@
-"""The optimiser of the network: SGD, with clipping and accumulation where asked for."""
+"""The optimiser of the network: SGD with optional gradient clipping and accumulation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ __all__ = ["Descent", "build_optimiser"]
 
 
 class Descent(torch.optim.SGD):
-    """SGD that moves at every `accumulate`-th step, by the mean of the gradients since.
+    """SGD with gradient accumulation: it updates at every `accumulate`-th step, by the mean.
 
-    What is gathered so far is part of the state: a checkpoint may fall between two moves.
+    The gradients summed so far are part of the state: a checkpoint may fall between two updates.
 
     Args:
-        accumulate: steps a move.
-        clip_norm: longest gradient of a move, all parameters together; not clipped when None.
-        settings: of `torch.optim.SGD`.
+        params: as for `torch.optim.SGD`.
+        accumulate: steps per update, at least 1.
+        clip_norm: largest norm of an update's gradient, over all parameters; None clips nothing.
+        settings: other arguments of `torch.optim.SGD`.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Descent(torch.optim.SGD):
         return super().step(closure)
 
     def _gathered(self, parameters: list[torch.Tensor]) -> bool:
-        """Add the gradients to those gathered; when enough, their mean takes their place."""
+        """Adds the gradients to the sum; at the last step their mean replaces them. True then."""
         first = self.param_groups[0]
         first["gathered"] = (first["gathered"] + 1) % self.accumulate
         for parameter in parameters:
@@ -55,7 +56,7 @@ class Descent(torch.optim.SGD):
 
 
 def build_optimiser(model: nn.Module, config: OptimiserConfig) -> Descent:
-    """The optimiser of a network's parameters; on a GPU one fused kernel."""
+    """The optimiser of a network's parameters; fused on a GPU."""
     return Descent(
         model.parameters(),
         accumulate=config.accumulate,

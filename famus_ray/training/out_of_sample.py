@@ -1,4 +1,4 @@
-"""Out-of-sample class probabilities of a plainly trained network: what cleanlab ranks labels by."""
+"""Out-of-sample class probabilities by cross-validation, and cleanlab's ranking by them."""
 
 # Shapes: N training examples, B of them in a batch, C classes.
 from __future__ import annotations
@@ -29,6 +29,11 @@ __all__ = ["cleanlab_ranking", "out_of_sample_probabilities"]
 def cleanlab_ranking(config: Config, folds: int, on_fold: Callable[[int], None]) -> pd.DataFrame:
     """cleanlab's ranking of the training labels of a run, in the columns of `rank_labels`.
 
+    Args:
+        config: the run's settings.
+        folds: of the cross-validation, at least 2.
+        on_fold: called with each fold's number, from 0, before it is trained.
+
     Raises:
         UserError: cleanlab is not installed, or the data are missing.
     """
@@ -54,10 +59,16 @@ def cleanlab_ranking(config: Config, folds: int, on_fold: Callable[[int], None])
 def out_of_sample_probabilities(
     config: Config, data: Dataset, folds: int, on_fold: Callable[[int], None] = lambda fold: None
 ) -> NDArray[np.float64]:
-    """p(class) (N, C) of each training example by a network that was not trained on it.
+    """Probabilities (N, C) of the classes, by networks not trained on the example itself.
 
-    The network, optimiser and schedule are the run's, the method is plain cross-entropy, and
-    each fold's weights are those of its best epoch on the split that the run selects on.
+    Network, optimiser and schedule are the run's; the method is plain cross-entropy. Each fold
+    uses the weights of its best epoch on the split that the run selects on.
+
+    Args:
+        config: the run's settings.
+        data: the run's data set.
+        folds: of the cross-validation, at least 2.
+        on_fold: called with each fold's number, from 0, before it is trained.
     """
     plain = config.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the epoch: nothing to save, nothing to resume."""
+"""The learning rate as a function of the epoch, without a state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["learning_rate"]
 
 
 def learning_rate(base: float, schedule: ScheduleConfig, epoch: int) -> float:
-    """The rate of epoch `epoch`, counted from 0."""
+    """The learning rate of epoch `epoch`, counted from 0; `base` is the first epoch's."""
     if schedule.kind == "cosine":
         return base * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
     if schedule.kind == "step":

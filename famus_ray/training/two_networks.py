@@ -1,10 +1,11 @@
 """The pipeline without clean data: two networks divide the training set for each other.
 
-Section 5.3 and Algorithm 2 of the supplement, after DivideMix (Li et al. 2020). Warm-up with
-cross-entropy on all data; then, each epoch: divide by the losses of each network, train each
-network by its method's step on mixed batches of the division that its peer made.
+Section 5.3 and Algorithm 2 of the supplement, after DivideMix (Li et al. 2020). After a warm-up
+with cross-entropy on all data, each epoch has two parts: every network divides the training set
+by its losses, then every network takes its method's step on mixed batches of its peer's division.
 """
 
+# Shapes: B examples, C classes, N training examples.
 from __future__ import annotations
 
 import copy
@@ -40,7 +41,7 @@ __all__ = ["Ensemble", "TwoNetworks", "ramp_up"]
 
 
 class Ensemble(nn.Module):
-    """The logarithm of the mean of the networks' probabilities: logits of their ensemble."""
+    """The log of the networks' mean probabilities: the logits (B, C) of their ensemble."""
 
     def __init__(self, networks: list[nn.Module]) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class Ensemble(nn.Module):
 
 
 class ConfidencePenalty(MeanCrossEntropy):
-    """Cross-entropy minus the entropy of the predictions (Pereyra et al. 2017)."""
+    """Cross-entropy minus the entropy of the predictions, in nats (Pereyra et al. 2017)."""
 
     def forward(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
         logs_BC = torch.log_softmax(logits_BC, dim=1)
@@ -61,17 +62,17 @@ class ConfidencePenalty(MeanCrossEntropy):
 
 
 class TwoNetworks:
-    """Two learners that differ in their seeds only, and what they tell each other."""
+    """The procedure for two networks, which start from different seeds and train each other."""
 
     def __init__(self, config: Config, data: Dataset, device: torch.device) -> None:
         self.config, self.data = config, data
-        self.part = data  # what the epoch sees of it
+        self.part = data  # the examples of the current epoch
         self.learners = [new_learner(config, data, device, network=k) for k in (0, 1)]
         self.predictor: nn.Module = Ensemble([learner.model for learner in self.learners])
         self.divisions: list[pd.DataFrame] = []
         self._last: list[Division] = []
         models = [learner.model for learner in self.learners]
-        self._peers = models[::-1]  # whom each asks for its guesses
+        self._peers = models[::-1]  # of each network, the one whose predictions it uses
         self._at_once = config.pipeline.networks == "at_once"
         self._halves = Halves() if self._at_once and world_size() > 1 else None
         self._warmup = PlainStep(
@@ -79,7 +80,7 @@ class TwoNetworks:
         )
 
     def train_epoch(self, epoch: int, on_step: OnStep) -> dict[str, float]:
-        """Both networks' epoch, one after the other or at once; the means of their metrics."""
+        """Trains both networks, one after the other or at once; returns the mean metrics."""
         self.part = epoch_data(self.data, self.config, epoch)
         if epoch < self.config.pipeline.warmup:
             steps = [EpochBatches(self.part, self.config).steps] * 2
@@ -100,8 +101,11 @@ class TwoNetworks:
         )
 
     def _train_both(self, epoch: int, steps: list[int], on_step: OnStep) -> list[dict[str, float]]:
-        """One after the other; the second sees the first as it was before, if they count as
-        training at once, else as it is now."""
+        """Trains one network after the other and returns the metrics of both.
+
+        The second uses the first's predictions: with `networks: at_once` those from before this
+        epoch, else those after it.
+        """
         first = self.learners[0].model
         self._peers[1] = copy.deepcopy(first) if self._at_once else first
         found = []
@@ -128,7 +132,7 @@ class TwoNetworks:
         return batches.epoch(epoch, with_meta=learner.step.needs_meta_batch)
 
     def rehearsal(self) -> tuple[Pairs, int]:
-        """Mixed batches, as if one half of the examples were labelled."""
+        """Mixed batches as if one half of the examples were labelled, and an epoch's steps."""
         self.part = epoch_data(self.data, self.config, self.config.pipeline.warmup)
         alike_N = np.full(len(self.part.train), 0.5)
         division = divide(alike_N, alike_N, self.config.division, self.config.run.batch_size)
@@ -136,7 +140,7 @@ class TwoNetworks:
         return self._mixed(self.learners[0], self.config.pipeline.warmup, division), steps
 
     def _targets(self, learner: Learner, epoch: int) -> Targets:
-        """Refined and guessed labels, as the networks are at that moment."""
+        """The function of `MixedBatches` that refines and guesses with the current networks."""
         model, peer = learner.model, self._peers[learner.network]
         pipeline = self.config.pipeline
 
@@ -154,7 +158,11 @@ class TwoNetworks:
         return targets
 
     def divide(self, epoch: int) -> None:
-        """Divide all by each network's losses; raises `Diverged` where they are not finite."""
+        """Divides the training set by each network's losses.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
         self._divide(self.data, epoch)
 
     def _divide(self, data: Dataset, epoch: int) -> None:
@@ -173,7 +181,8 @@ class TwoNetworks:
             self.divisions.append(frame)
 
     def _told(self, epoch: int) -> dict[str, float]:
-        """Curves of the divisions: shares of the training set, means of both networks."""
+        """Metrics of the divisions: shares of the training set in [0, 1], means of both networks;
+        and the number of fallbacks."""
         if epoch < self.config.pipeline.warmup:
             return {}
         count = len(self.part.train)
@@ -184,7 +193,7 @@ class TwoNetworks:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The first network's state as any run's, and the second's as its peer's."""
+        """The first network's state as of one network, and the second's under `peer`."""
         return {**self.learners[0].state_dict(), "peer": self.learners[1].state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -193,5 +202,11 @@ class TwoNetworks:
 
 
 def ramp_up(weight: float, epochs: float, length: int) -> float:
-    """`weight` after so many epochs of a linear rise over `length` of them (DivideMix)."""
+    """`weight` times a factor that rises linearly from 0 to 1 over `length` epochs (DivideMix).
+
+    Args:
+        weight: at the end of the rise.
+        epochs: since the rise began; fractions count.
+        length: epochs of the rise; 0 for none.
+    """
     return weight * min(max(epochs / length, 0.0), 1.0) if length else weight

@@ -19,7 +19,7 @@ from famus_ray.scale.search import Search
 from famus_ray.scale.study import extend_study, resume_study
 from famus_ray.spaces.space import load_space
 from famus_ray.spaces.trial_config import trial_config
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 from tests.reading.test_study_folder import curves_of
 
 SPACE = """
@@ -38,7 +38,7 @@ def begun(tmp_path_factory):
     path = tmp_path_factory.mktemp("begun")
     (path / "space.yaml").write_text(SPACE)
     space = load_space(str(path / "space.yaml"))
-    RunFolder(path).begin(space.base.config, check(space.base.config))
+    RunFolder(path).begin(space.base.config, checked_data(space.base.config))
     reopened(path, space).write()
     search = Search(space, path / "ledger.jsonl")
     for turn in range(6):

@@ -7,7 +7,7 @@ import pytest
 from famus_ray.config import resolve
 from famus_ray.errors import UserError
 from famus_ray.scale.shares import check_shares
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 DEEP = "model.name=test_resnet"  # its last layers see images of one pixel
 
@@ -29,7 +29,7 @@ DEEP = "model.name=test_resnet"  # its last layers see images of one pixel
 def test_one_example_a_worker_is_refused_where_the_network_needs_two(overrides, message):
     config = resolve("digits", ["method=ce", DEEP, *overrides, "scale.workers=2"]).config
     with pytest.raises(UserError, match=message):
-        check_shares(config, check(config))
+        check_shares(config, checked_data(config))
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_one_example_a_worker_is_refused_where_the_network_needs_two(overrides, 
 )
 def test_what_can_be_trained_is_let_through(overrides):
     config = resolve("digits", ["method=ce", *overrides, "scale.workers=2"]).config
-    check_shares(config, check(config))
+    check_shares(config, checked_data(config))

@@ -19,7 +19,7 @@ from famus_ray.config import resolve
 from famus_ray.errors import Diverged, UserError
 from famus_ray.scale.workers import train_on_workers
 from famus_ray.training.learner import new_learner
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 
@@ -87,7 +87,7 @@ def test_two_workers_equal_one(tmp_path: Path, watched: Watched):
         for path in (alone, watched.path)
     )
     config = resolve("digits", FEW_STEPS).config
-    begun = new_learner(config, check(config), torch.device("cpu")).model.state_dict()
+    begun = new_learner(config, checked_data(config), torch.device("cpu")).model.state_dict()
     for name in a:
         moved = (a[name] - begun[name]).norm()
         assert moved > 0

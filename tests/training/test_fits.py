@@ -8,7 +8,7 @@ from famus_ray import UserError
 from famus_ray.config import resolve
 from famus_ray.training.estimate import run_cost
 from famus_ray.training.fits import free_memory
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 TOO_LARGE = {
     "model.widths=[100000,100000,100000]": "model.widths = [100000, 100000, 100000]: needs more",
@@ -38,7 +38,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(few_gib, override, foun
     config = resolve("digits", [override, *WITH.get(override, [])]).config
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError) as caught:
-        check(config)
+        checked_data(config)
     message = str(caught.value)
     assert found in message
     assert "\n" not in message
@@ -59,4 +59,4 @@ def test_the_memory_that_is_free_is_no_more_than_the_machine_has():
 
 
 def test_a_batch_that_fits_is_not_refused():
-    check(resolve("digits", ["model.widths=[4,4,4]", "meta.gate_hidden=1000"]).config)
+    checked_data(resolve("digits", ["model.widths=[4,4,4]", "meta.gate_hidden=1000"]).config)

@@ -10,14 +10,14 @@ from famus_ray import UserError
 from famus_ray.config import preset_names, resolve
 from famus_ray.config.usual import USUAL, what_may_help
 from famus_ray.data.catalog import load_dataset
-from famus_ray.training.loop import check
+from famus_ray.training.loop import checked_data
 
 TINY = ["model.widths=[8,8,8]", "run.threads=1", "schedule.epochs=1"]
 
 
 def refusal(*overrides, data=None):
     with pytest.raises(UserError) as caught:
-        check(resolve("digits", [*TINY, *overrides]).config, data)
+        checked_data(resolve("digits", [*TINY, *overrides]).config, data)
     return str(caught.value)
 
 
@@ -30,7 +30,7 @@ def test_an_empty_test_split_is_refused():
 
 def test_a_batch_of_one_trains(tmp_path):
     """The late layers of this network see two by two pixels: enough for BatchNorm."""
-    check(resolve("digits", [*TINY, "run.batch_size=1"]).config)
+    checked_data(resolve("digits", [*TINY, "run.batch_size=1"]).config)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from famus_ray.config import resolve
 from famus_ray.data.catalog import load_dataset
 from famus_ray.errors import Diverged
 from famus_ray.records.run_folder import RunFolder
-from famus_ray.training.loop import check, epochs, start
+from famus_ray.training.loop import checked_data, epochs, start
 
 SMALL = (
     "model.widths=[4,8,16]", "run.threads=1", "schedule.epochs=4", "pipeline.warmup=2",
@@ -95,7 +95,7 @@ def test_the_released_prior_changes_the_meta_loss():
 
 def run_with(tmp_path: Path, *overrides: str, data=None) -> pd.DataFrame:
     config = resolve("digits", (*FAMUS, "schedule.epochs=3", *overrides)).config
-    list(epochs(config, RunFolder(tmp_path / "run"), data=data or check(config)))
+    list(epochs(config, RunFolder(tmp_path / "run"), data=data or checked_data(config)))
     return numbers(tmp_path / "run").pivot(index="epoch", columns="metric", values="value")
 
 

@@ -1,8 +1,8 @@
-"""What each training method is, needs and reads: a file a method, readable without torch.
+"""The declarations of the training methods, one file per method; they do not import torch.
 
-The names that `method.name` takes, the contradictions between settings, the batches, what a study
-may search and perturb, colours and docs all follow from these declarations. The step itself is
-built in `famus_ray.methods`, or wherever `Method.build` says.
+They determine the names that `method.name` takes, contradictions between settings, the batches,
+the settings that a study may search and perturb, colours, and documentation. The step itself is
+built by the function in `Method.build`, for the package's methods in `famus_ray.methods`.
 """
 
 from __future__ import annotations

@@ -31,25 +31,24 @@ PIPELINE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What a training method is, needs and reads.
+    """A training method: its name, its needs and its settings.
 
     Attributes:
-        name: that `method.name` takes; of a method outside of the package its import path.
-        about: what it does, a line for people.
-        build: the function that makes its step, or that function's import path, `module:name`.
+        name: its name in `method.name`; for a method outside the package its import path.
+        about: description in one line.
+        build: the function that builds its step, or that function's import path, `module:name`.
             It is called with the network and a `famus_ray.methods.StepSettings`.
-        reads: the settings that it reads among those that not every method reads, by dotted key.
-        changes_in_run: those of them that a run takes up when it goes on from a checkpoint with
-            other values; what population based training may perturb.
-        sources: the values of `meta.source` that can judge its virtual step; without any, it has
-            none to judge.
-        judges: the split that its meta batches come from where `meta.source` is set: the clean
-            meta set, or the training set, of which it then reads no labels.
-        always_two_networks: it has no form with one network.
-        class_losses: it takes section `loss`.
-        moves_all_layers: its virtual step holds a second copy of all weights.
-        same_step_each_time: a CUDA graph can replay its step.
-        options: the model of `method.options`, settings of its own; it takes none without.
+        reads: the settings that it reads, by dotted key, without those that all methods read.
+        changes_in_run: those of them whose new values take effect when a run resumes from a
+            checkpoint; population based training may perturb them.
+        sources: the supported values of `meta.source`; empty for a method without virtual step.
+        judges: the split of its meta batches under `meta.source = set`: the clean meta set, or
+            the training set, whose labels it then does not read.
+        always_two_networks: whether it always trains two networks.
+        class_losses: whether it supports section `loss`.
+        moves_all_layers: whether its virtual step holds a second copy of all weights.
+        same_step_each_time: whether a CUDA graph can replay its step.
+        options: pydantic model of its own settings, `method.options`; None if it has none.
         colour: of its curves in reports.
     """
 
@@ -69,5 +68,5 @@ class Method:
 
     @property
     def needs_clean_set(self) -> bool:
-        """Whether its meta set must be clean examples where `meta.source` is set."""
+        """Whether it needs a clean meta set under `meta.source = set`."""
         return "set" in self.sources and self.judges == "meta"

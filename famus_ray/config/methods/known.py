@@ -1,4 +1,4 @@
-"""Methods by name: those of the package, and any other by its import path."""
+"""Methods by name: those of the package, and others by their import path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_METHOD = ("__init__", "declaration", "known")
 
 @cache
 def known_methods() -> tuple[str, ...]:
-    """Names of the methods that come with the package: of the files beside this one."""
+    """The names of the package's methods, which are the names of the files in this folder."""
     files = Path(__file__).parent.glob("*.py")
     return tuple(sorted(file.stem for file in files if file.stem not in _NO_METHOD))
 
@@ -30,7 +30,7 @@ def method_named(name: str) -> Method:
         name: one of `known_methods`, or an import path such as `mine.bootstrap:METHOD`.
 
     Raises:
-        ValueError: there is none; the message begins with a verb.
+        ValueError: there is no such method; the message begins with a verb.
     """
     if name in known_methods():
         found: Method = import_module(f"famus_ray.config.methods.{name}").METHOD
@@ -42,5 +42,5 @@ def method_named(name: str) -> Method:
 
 
 def names_of(condition: Callable[[Method], bool]) -> list[str]:
-    """The known methods that meet a condition."""
+    """The names of the package's methods that meet a condition."""
     return [name for name in known_methods() if condition(method_named(name))]

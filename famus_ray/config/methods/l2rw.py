@@ -7,7 +7,7 @@ METHOD = Method(
     about="a weight an example, from scratch at each step",
     build="famus_ray.methods.l2rw:build",
     reads=(*META_STEP, *PIPELINE),
-    sources=("set", "pseudo_clean"),  # it weighs all of a batch, so none is left to judge
+    sources=("set", "pseudo_clean"),  # not "batch": it weighs all rows, so none is left to judge
     moves_all_layers=True,
     colour="#2f6db5",
 )
