@@ -24,16 +24,13 @@ from famus_ray.training.loop import checked_data
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 
 # GroupNorm couples no examples, so that the workers' shares add up to the whole exactly.
+# Ray's workers train in float32: their sums differ from one process's by 1e-7, by 1e-5 where a
+# gradient nearly cancels. In twenty steps at this rate (times any curvature well below 1) that does
+# not grow. A share left out or counted twice moves the weights elsewhere by a tenth and more.
 SETTINGS = (
     "model.norm=group", "model.widths=[8,8,16]", "schedule.epochs=10", "run.threads=1",
-    "optimiser.lr=0.02",
+    "run.batch_size=512", "optimiser.lr=0.001",
 )  # fmt: skip
-
-
-# Ray's workers train in float32: their sums differ from one process's by 1e-7, by 1e-5 where a
-# gradient nearly cancels. In ten steps at this rate (times any curvature well below 1) that does
-# not grow. A share left out or counted twice moves the weights elsewhere by a tenth and more.
-FEW_STEPS = (*SETTINGS, "schedule.epochs=5", "run.batch_size=512", "optimiser.lr=0.001")
 BOUND = 1e-2
 
 
@@ -42,17 +39,9 @@ def losses(path: Path) -> list[float]:
     return curves[curves["metric"] == "validation/loss"]["value"].tolist()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    """A run of two workers in one piece; another one on this machine has the same numbers."""
-    path = tmp_path_factory.mktemp("undisturbed") / "two"
-    train_on_workers(resolve("digits", [*SETTINGS, "scale.workers=2"]).config, path)
-    return path
-
-
 @dataclass
 class Watched:
-    """A run of two workers, and what was seen at each of its epochs."""
+    """A run of two workers in one piece, and what was seen at each of its epochs."""
 
     path: Path
     epochs: list[int] = field(default_factory=list)
@@ -69,7 +58,7 @@ def watched(tmp_path_factory, reachable) -> Watched:
         run.processes.update(p.name() for p in psutil.Process().children(recursive=True))
         run.reachable.extend(reachable(psutil.Process()))
 
-    train_on_workers(resolve("digits", [*FEW_STEPS, "scale.workers=2"]).config, run.path, look)
+    train_on_workers(resolve("digits", [*SETTINGS, "scale.workers=2"]).config, run.path, look)
     return run
 
 
@@ -79,14 +68,14 @@ def test_no_other_machine_can_reach_a_run_of_two_workers(watched: Watched):
 
 
 def test_two_workers_equal_one(tmp_path: Path, watched: Watched):
-    assert watched.epochs == [1, 2, 3, 4, 5]
-    alone = fr.train("digits", *FEW_STEPS, f"run.root={tmp_path}", "run.name=alone").path
+    assert watched.epochs == [*range(1, 11)]
+    alone = fr.train("digits", *SETTINGS, f"run.root={tmp_path}", "run.name=alone").path
     assert losses(watched.path) == pytest.approx(losses(alone), rel=1e-4)
     a, b = (
         torch.load(path / "checkpoints" / "last.pt", weights_only=True)["model"]
         for path in (alone, watched.path)
     )
-    config = resolve("digits", FEW_STEPS).config
+    config = resolve("digits", SETTINGS).config
     begun = new_learner(config, checked_data(config), torch.device("cpu")).model.state_dict()
     for name in a:
         moved = (a[name] - begun[name]).norm()
@@ -95,7 +84,7 @@ def test_two_workers_equal_one(tmp_path: Path, watched: Watched):
 
 
 def test_a_killed_worker_is_replaced_and_the_run_equals_the_undisturbed(
-    tmp_path: Path, undisturbed: Path
+    tmp_path: Path, watched: Watched
 ):
     path = tmp_path / "killed"
     config = resolve("digits", [*SETTINGS, "scale.workers=2"]).config
@@ -117,7 +106,7 @@ def test_a_killed_worker_is_replaced_and_the_run_equals_the_undisturbed(
     killer.join()
     assert killed
     assert len(losses(path)) == 10
-    assert losses(path) == losses(undisturbed)
+    assert losses(path) == losses(watched.path)
 
 
 def test_more_workers_than_cpus_are_refused(tmp_path: Path):
@@ -148,27 +137,26 @@ def test_the_command_refuses_more_workers_than_the_machine_has(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_signals_leave_a_run_of_two_workers_that_resume_finishes(tmp_path: Path, undisturbed: Path):
-    """Ctrl-C, and SIGTERM to the command that goes on with it, each twice."""
+def test_a_signal_leaves_a_run_of_two_workers_that_resume_finishes(
+    tmp_path: Path, watched: Watched
+):
     run = tmp_path / "cut"
-    begin = [Path(sys.executable).with_name("famus-ray"), "train", "digits", *SETTINGS]
-    begin += ["--workers", "2", f"run.root={tmp_path}", "--name", "cut"]
-    for how, command in ((signal.SIGINT, begin), (signal.SIGTERM, [*begin, "--resume"])):
-        before = epochs_of(run)
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and epochs_of(run) == before:
-            time.sleep(0.02)
-        process.send_signal(how)
-        time.sleep(0.1)
-        process.send_signal(how)
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 1, errors
-        assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {run}\n")
-        assert "Traceback" not in errors
-        assert "***" not in errors  # nor a stack of Ray's
-    assert 2 <= epochs_of(run) < 10
+    command = [Path(sys.executable).with_name("famus-ray"), "train", "digits", *SETTINGS]
+    command += ["--workers", "2", f"run.root={tmp_path}", "--name", "cut"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not epochs_of(run):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)  # Ctrl-C in a study: test_study
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1, errors
+    assert errors.endswith(f"\ninterrupted; go on with: famus-ray resume {run}\n")
+    assert "Traceback" not in errors
+    assert "***" not in errors  # nor a stack of Ray's
+    assert 1 <= epochs_of(run) < 10
     fr.resume(run)
-    assert losses(run) == losses(undisturbed)
+    assert losses(run) == losses(watched.path)
 
 
 def epochs_of(run: Path) -> int:

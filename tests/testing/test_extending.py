@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 
 import famus_ray as fr
+from famus_ray.cli import main
+from famus_ray.config.import_path import imported
+from famus_ray.config.schema import ModelConfig
+from famus_ray.models.catalog import build_model
+from famus_ray.testing import check_groups, check_reader, check_sampler
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
@@ -25,8 +30,19 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """Runs the program in that folder, in this process: exit code, stdout, stderr."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["famus-ray", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
 
 
 def test_the_page_has_an_example_of_each():
@@ -36,15 +52,23 @@ def test_the_page_has_an_example_of_each():
     assert len(COMMANDS) == 4
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if " train " in c], ids=lambda c: c.split()[3]
-)
-def test_a_command_of_the_page_trains_with_what_is_in_the_working_directory(folder, command):
+FEW = ("schedule.epochs=2", "schedule.kind=constant")
+TRAIN = [c for c in COMMANDS if " train " in c]
+
+
+def test_the_installed_program_finds_a_method_in_the_working_directory(folder):
     program = Path(sys.executable).with_name("famus-ray")
-    words = shlex.split(command)[1:]
-    done = run(folder, str(program), *words, "schedule.epochs=2", "schedule.kind=constant")
+    words = [str(program), *shlex.split(TRAIN[0])[1:], *FEW]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "next: " in done.stdout
+
+
+@pytest.mark.parametrize("command", TRAIN[1:], ids=lambda c: c.split()[3])
+def test_a_command_of_the_page_trains_with_what_is_in_the_working_directory(here, command):
+    code, printed, errors = here(*shlex.split(command)[1:], *FEW)
+    assert code == 0, errors
+    assert "next: " in printed
 
 
 def test_a_method_of_ones_own_learns_and_names_its_run(folder):
@@ -54,29 +78,23 @@ def test_a_method_of_ones_own_learns_and_names_its_run(folder):
     assert curves[curves["metric"] == "train/loss"]["value"].is_monotonic_decreasing
 
 
-def test_the_test_of_the_page_passes_and_its_checks_hold(folder):
-    checks = """
-from famus_ray.config.schema import ModelConfig
-from famus_ray.models.catalog import build_model
-from famus_ray.testing import check_groups, check_reader, check_sampler
-from halves import halves
-from pathlib import Path
-check_reader("data.name=squares:read")
-network = build_model(ModelConfig(name="preact_resnet8"), 10, 1)
-check_groups(halves(network), network)
-check_sampler("greedy:sampler", Path())
-"""
-    done = run(folder, sys.executable, "-c", checks)
-    assert done.returncode == 0, done.stderr
-    done = run(folder, sys.executable, "-m", "pytest", "-q", "-k", "training", "test_bootstrap.py")
-    assert "1 passed, 4 deselected" in done.stdout
+def test_the_test_of_the_page_passes(folder):
+    words = [sys.executable, "-m", "pytest", "-q", "-k", "training", "test_bootstrap.py"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert "1 passed, 4 deselected" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_search_of_the_page_can_start(folder):
+def test_the_checks_of_the_page_hold(here, folder, tmp_path):
+    check_reader("data.name=squares:read")
+    network = build_model(ModelConfig(name="preact_resnet8"), 10, 1)
+    check_groups(imported("halves:halves")(network), network)
+    check_sampler("greedy:sampler", tmp_path)
+
+
+def test_the_search_of_the_page_can_start(here):
     (command,) = (c for c in COMMANDS if " tune " in c)
-    program = Path(sys.executable).with_name("famus-ray")
-    done = run(folder, str(program), *shlex.split(command)[1:], "--dry-run")
-    assert done.returncode == 0, done.stderr
+    code, _, errors = here(*shlex.split(command)[1:], "--dry-run")
+    assert code == 0, errors
 
 
 @pytest.mark.parametrize(
@@ -91,19 +109,16 @@ def test_the_search_of_the_page_can_start(folder):
         ("meta.grouping=halfes", "must be one of tensor, layer, block, stage, patterns, or an"),
     ],
 )
-def test_what_is_not_there_or_something_else_is_one_clear_message(folder, setting, found):
-    program = Path(sys.executable).with_name("famus-ray")
-    done = run(folder, str(program), "train", "digits", setting, "--name", "never")
-    assert done.returncode == 2
-    assert found in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_is_not_there_or_something_else_is_one_clear_message(here, folder, setting, found):
+    code, _, errors = here("train", "digits", setting, "--name", "never")
+    assert code == 2
+    assert found in errors
     assert not (folder / "runs" / "never").exists()
 
 
-def test_settings_of_a_methods_own_are_checked(folder):
-    program = Path(sys.executable).with_name("famus-ray")
+def test_settings_of_a_methods_own_are_checked(here):
     words = ["method=bootstrap:METHOD", "method.options={beta: 2, gama: 1}", "--dry-run"]
-    done = run(folder, str(program), "train", "digits", *words)
-    assert done.returncode == 2
-    assert "beta: Input should be less than or equal to 1" in done.stderr
-    assert "gama: Extra inputs are not permitted" in done.stderr
+    code, _, errors = here("train", "digits", *words)
+    assert code == 2
+    assert "beta: Input should be less than or equal to 1" in errors
+    assert "gama: Extra inputs are not permitted" in errors
