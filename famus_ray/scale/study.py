@@ -177,7 +177,7 @@ def _fit(search: Search, space: Space, path: Path) -> None:
     from ray import tune
 
     from famus_ray.scale.trial import RunTrial
-    from famus_ray.scale.tuning import Asking, Ending, Telling
+    from famus_ray.scale.tuning import StudyCallback, StudyScheduler, StudySearcher
     from famus_ray.scale.worker_group import bundles
 
     config = space.base.config
@@ -190,8 +190,8 @@ def _fit(search: Search, space: Space, path: Path) -> None:
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Asking(search, Capacity(config.scale, config.study.concurrent)),
-            scheduler=Ending(search),
+            search_alg=StudySearcher(search, Capacity(config.scale, config.study.concurrent)),
+            scheduler=StudyScheduler(search),
             num_samples=search.left,
             reuse_actors=True,
         ),
@@ -199,7 +199,7 @@ def _fit(search: Search, space: Space, path: Path) -> None:
             name="ray",
             storage_path=str(path.absolute()),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[Telling(search)],
+            callbacks=[StudyCallback(search)],
             failure_config=tune.FailureConfig(max_failures=config.study.retries),
             verbose=0,
         ),

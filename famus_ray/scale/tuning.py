@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
@@ -12,10 +12,24 @@ from ray.tune.search import Searcher
 
 from famus_ray.scale.search import Search
 
-__all__ = ["Asking", "Ending", "Telling"]
+__all__ = ["StudyCallback", "StudyScheduler", "StudySearcher"]
 
 
-class Asking(Searcher):  # type: ignore[misc]
+class TuneTrial(Protocol):
+    """What is read of Ray Tune's record of a trial.
+
+    Attributes:
+        config: number and settings, as `StudySearcher.suggest` gave them.
+        last_result: what the trial reported last.
+        error_file: the file of its traceback; None without one.
+    """
+
+    config: dict[str, Any]
+    last_result: dict[str, Any]
+    error_file: str | None
+
+
+class StudySearcher(Searcher):  # type: ignore[misc]
     """Tune's searcher: suggests the next trial, or none while the most trials at once run."""
 
     def __init__(self, search: Search, at_once: Callable[[], int]) -> None:
@@ -45,35 +59,43 @@ class Asking(Searcher):  # type: ignore[misc]
         """Does nothing: the ledger holds the state of the search."""
 
 
-class Ending(FIFOScheduler):  # type: ignore[misc]
+class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Tune's scheduler: runs trials in order and ends a trial when the search prunes it."""
 
     def __init__(self, search: Search) -> None:
         super().__init__()
         self._search = search
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(
+        self, tune_controller: object, trial: TuneTrial, result: dict[str, Any]
+    ) -> str:
         prune = self._search.reported(trial.config["trial"], result["report"])
         return str(self.STOP if prune else self.CONTINUE)
 
 
-class Telling(tune.Callback):  # type: ignore[misc]
+class StudyCallback(tune.Callback):  # type: ignore[misc]
     """Tune's callback: tells the search of the start and end of trials."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         self._search.begun(trial.config["trial"])
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         number, last = trial.config["trial"], trial.last_result
         if last.get("end") == "completed":  # Tune does not give a trial's last result to schedulers
             self._search.reported(number, last["report"])
         fault = bool(last.get("fault"))
         self._search.ended(number, last.get("end", "pruned"), last.get("error"), fault=fault)
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         error_file = Path(trial.error_file or "")
         error = error_file.read_text() if error_file.is_file() else "its process died"
         self._search.ended(trial.config["trial"], "failed", error, lost=True)
