@@ -13,7 +13,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from famus_ray.errors import UserError, did_you_mean, first_line
 
-__all__ = ["imported", "is_import_path", "names_schema", "one_of", "own"]
+__all__ = ["check_name", "imported", "is_import_path", "names_schema", "one_of", "own"]
 
 _IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
@@ -57,19 +57,23 @@ def own(setting: str, path: str) -> Callable[..., Any]:
     return found
 
 
-def one_of(names: Sequence[str], example: str) -> AfterValidator:
-    """A validator that accepts these names and import paths.
+def check_name(name: str, names: Sequence[str], example: str) -> None:
+    """Raises ValueError unless `name` is one of `names` or an import path.
 
     Args:
-        names: that are accepted.
-        example: an import path, for the message.
+        example: an import path for the message.
     """
-
-    def check(name: str) -> str:
-        if name in names or is_import_path(name):
-            return name
+    if name not in names and not is_import_path(name):
         hint = did_you_mean(name, names)
         raise ValueError(f"must be one of {', '.join(names)}, or an import path as {example}{hint}")
+
+
+def one_of(names: Sequence[str], example: str) -> AfterValidator:
+    """The validator of a setting that takes these names and import paths (`check_name`)."""
+
+    def check(name: str) -> str:
+        check_name(name, names, example)
+        return name
 
     return AfterValidator(check)
 

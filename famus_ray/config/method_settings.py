@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from famus_ray.choices import Engine, Fidelity, Parallel, Scope
-from famus_ray.config.import_path import names_schema, one_of
+from famus_ray.config.import_path import check_name, names_schema, one_of
 from famus_ray.config.methods import Method, known_methods, method_named
 from famus_ray.config.section import (
     Distinct,
@@ -34,6 +34,7 @@ __all__ = [
 
 
 def _known(name: str) -> str:
+    check_name(name, known_methods(), "mine.bootstrap:METHOD")
     method_named(name)
     return name
 
@@ -43,12 +44,7 @@ def _described() -> str:
     return f"{each}. Or the import path of a method's declaration, such as mine.bootstrap:METHOD."
 
 
-MethodName = Annotated[
-    Text,
-    one_of(known_methods(), "mine.bootstrap:METHOD"),
-    AfterValidator(_known),
-    names_schema(known_methods()),
-]
+MethodName = Annotated[Text, AfterValidator(_known), names_schema(known_methods())]
 _GROUPINGS = ("tensor", "layer", "block", "stage", "patterns")
 Grouping = Annotated[Text, one_of(_GROUPINGS, "mine.groups:halves"), names_schema(_GROUPINGS)]
 
