@@ -21,7 +21,7 @@ test-minimum:
 	test -x .venv-minimum/bin/pip || $(PYTHON) -m venv .venv-minimum
 	.venv-minimum/bin/pip install --quiet --disable-pip-version-check uv
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e .
-	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python cleanlab cmaes "mlflow-skinny>=3.0" \
+	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python cleanlab cmaes wandb "mlflow-skinny>=3.0" \
 		"sqlalchemy>=2.0" "alembic>=1.13" pytest pytest-timeout pytest-xdist hypothesis jsonschema
 	.venv-minimum/bin/pytest -m "not ray" -n logical --maxprocesses=8 --dist loadfile
 
