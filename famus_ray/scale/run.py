@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,9 @@ from famus_ray.records.claim import claimed
 from famus_ray.records.folders import load_config
 from famus_ray.records.run_folder import RunFolder
 from famus_ray.training.allocator import keep_freed_memory
-from famus_ray.training.loop import EpochReport, OnStep, checked_data, epochs
+from famus_ray.training.loop import OnEpoch, OnStep, checked_data, epochs
 
-__all__ = ["OnEpoch", "RunResult", "resume_run", "run_config"]
-
-OnEpoch = Callable[[EpochReport], None]
+__all__ = ["RunResult", "resume_run", "run_config"]
 
 
 @dataclass(frozen=True)

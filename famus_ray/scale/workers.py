@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,9 @@ from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
 from famus_ray.scale.join import check_address
 from famus_ray.scale.shares import check_shares
 from famus_ray.training.allocator import keep_freed_memory
-from famus_ray.training.loop import EpochReport, checked_data, epochs
+from famus_ray.training.loop import EpochReport, OnEpoch, checked_data, epochs
 
 __all__ = ["train_on_workers"]
-
-OnEpoch = Callable[[EpochReport], None]
 
 
 def train_on_workers(

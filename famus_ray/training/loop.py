@@ -7,7 +7,7 @@ a report after each epoch and may stop there: the run can be resumed from its la
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,16 @@ from famus_ray.training.model_check import check_network, check_splits
 from famus_ray.training.one_network import OneNetwork, OnStep, Procedure
 from famus_ray.training.two_networks import TwoNetworks
 
-__all__ = ["EpochReport", "OnStep", "TrainState", "checked_data", "epochs", "pick_device", "start"]
+__all__ = [
+    "EpochReport",
+    "OnEpoch",
+    "OnStep",
+    "TrainState",
+    "checked_data",
+    "epochs",
+    "pick_device",
+    "start",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ class EpochReport:
 
     epoch: int
     metrics: dict[str, float]
+
+
+OnEpoch = Callable[[EpochReport], None]
 
 
 @dataclass
