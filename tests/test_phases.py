@@ -27,6 +27,20 @@ def take_steps(count: int, *overrides: str) -> None:
         step(model, optimiser, batch, batch)
 
 
+def phases_of(count: int, *overrides: str) -> list[str]:
+    """The phases that an observer sees in so many steps, in their order."""
+    seen = []
+
+    @contextmanager
+    def observer(name: str) -> Iterator[None]:
+        seen.append(name)
+        yield
+
+    with observed(observer):
+        take_steps(count, *overrides)
+    return seen
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -39,30 +53,14 @@ def take_steps(count: int, *overrides: str) -> None:
     ],
 )
 def test_an_observer_sees_every_phase_in_order(overrides, expected):
-    seen = []
-
-    @contextmanager
-    def observer(name: str) -> Iterator[None]:
-        seen.append(name)
-        yield
-
-    with observed(observer):
-        take_steps(1, *overrides)
+    seen = phases_of(1, *overrides)
     assert seen == expected
     take_steps(1)
     assert seen == expected, "the observer outlived its context"
 
 
 def test_between_meta_updates_a_step_is_plain():
-    seen = []
-
-    @contextmanager
-    def observer(name: str) -> Iterator[None]:
-        seen.append(name)
-        yield
-
-    with observed(observer):
-        take_steps(3, "method=mwnet", "meta.interval=2")
+    seen = phases_of(3, "method=mwnet", "meta.interval=2")
     meta_step = [*META, "tangent", *PLAIN[1:]]
     assert seen == [*meta_step, *PLAIN, *meta_step]
 

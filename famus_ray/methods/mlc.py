@@ -6,13 +6,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from famus_ray.meta.gates import FixedGates
 from famus_ray.meta.heads import TransitionMatrix, negative_log_likelihood
 from famus_ray.meta.step import MetaStep
 from famus_ray.methods.mixmatch import mixed_label_loss
-from famus_ray.methods.mwnet import judging_rows
+from famus_ray.methods.mwnet import ungated_step
 from famus_ray.methods.step_settings import StepSettings
-from famus_ray.models.layer_groups import layer_groups
 
 __all__ = ["build"]
 
@@ -22,15 +20,5 @@ def build(model: nn.Module, settings: StepSettings) -> MetaStep:
     meta, device = settings.meta, next(model.parameters()).device
     label_loss = mixed_label_loss if settings.mixed else negative_log_likelihood
     head = TransitionMatrix(settings.classes, label_loss=label_loss).to(device)
-    groups = layer_groups(model, "stage", "all")
-    return MetaStep(
-        head=head,
-        head_optimiser=torch.optim.SGD(head.parameters(), lr=meta.matrix_lr),
-        groups=groups,
-        gates=FixedGates(torch.ones(len(groups.gated), device=device)),
-        lookahead_lr=meta.lookahead_lr,
-        engine=meta.engine,
-        parallel=meta.parallel,
-        interval=meta.interval,
-        cross_fit=judging_rows(meta),
-    )
+    optimiser = torch.optim.SGD(head.parameters(), lr=meta.matrix_lr)
+    return ungated_step(model, meta, head, optimiser)

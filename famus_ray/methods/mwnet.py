@@ -15,14 +15,27 @@ from famus_ray.methods.mixmatch import HalvesWeights, MixedLoss
 from famus_ray.methods.step_settings import StepSettings
 from famus_ray.models.layer_groups import layer_groups
 
-__all__ = ["build", "judging_rows", "weight_head"]
+__all__ = ["build", "judging_rows", "ungated_step", "weight_head"]
 
 
 def build(model: nn.Module, settings: StepSettings) -> MetaStep:
     """The step of MW-Net: FaMUS with every gate open and no regulariser."""
     meta, device = settings.meta, next(model.parameters()).device
-    groups = layer_groups(model, "stage", "all")
     head, optimiser = weight_head(meta, device, settings.example_loss)
+    return ungated_step(model, meta, head, optimiser)
+
+
+def ungated_step(
+    model: nn.Module, meta: MetaConfig, head: nn.Module, optimiser: torch.optim.Optimizer
+) -> MetaStep:
+    """A meta step whose meta gradient comes from every layer.
+
+    Args:
+        head: the loss head; its parameters are theta.
+        optimiser: updates theta.
+    """
+    groups = layer_groups(model, "stage", "all")
+    device = next(model.parameters()).device
     return MetaStep(
         head=head,
         head_optimiser=optimiser,
