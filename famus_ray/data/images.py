@@ -22,20 +22,37 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Paths:
-    """N image files: their names under a folder, as an Arrow array of strings."""
+    """N image files: their names under a folder, as an Arrow array of strings.
+
+    Attributes:
+        root: the folder, or the file whose rows hold the images.
+        names: under `root`.
+        contents: the encoded images, as an Arrow array of binary; None for files on disk.
+    """
 
     root: Path
     names: pa.Array
+    contents: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: NDArray[np.int64]) -> Paths:
-        return Paths(self.root, self.names.take(pa.array(index)))
+        chosen = pa.array(index)
+        contents = None if self.contents is None else self.contents.take(chosen)
+        return Paths(self.root, self.names.take(chosen), contents)
 
     def path(self, place: int) -> Path:
+        """The path of an image; for messages only if it is not a file of its own."""
         name: str = self.names[place].as_py()
         return self.root / name
+
+    def encoded(self, place: int) -> Path | bytes:
+        """The file of an image, or its encoded bytes."""
+        if self.contents is None:
+            return self.path(place)
+        content: bytes = self.contents[place].as_py()
+        return content
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,7 @@ class Images:
         std: of each channel, on the same scale.
         superclass_of: int64 (classes,) for data sets with a hierarchy, else None.
         true_labels: int64 (N,), -1 where unknown; None if `labels` are the true labels.
+        class_names: a name for each class, in the order of the labels; None without names.
     """
 
     pixels: NDArray[np.uint8] | Paths
@@ -59,6 +77,7 @@ class Images:
     std: tuple[float, ...]
     superclass_of: NDArray[np.int64] | None = None
     true_labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def truth(self) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from famus_ray.data.clothing1m import read_clothing1m
 from famus_ray.data.cnwl import read_cnwl
 from famus_ray.data.digits import read_digits
 from famus_ray.data.images import Paths, Source
-from famus_ray.data.own import read_folders, read_tables
+from famus_ray.data.own.tables import read_folders, read_tables
 from famus_ray.data.webvision import read_webvision
 from famus_ray.errors import DataNotHere, UserError
 
