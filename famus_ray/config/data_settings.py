@@ -35,6 +35,13 @@ class DataConfig(Section):
     storage: Literal["memory", "disk"] = "memory"
     """Image files: memory reads and crops all of them once, at the start; disk reads each when a
     batch asks for it."""
+    channels: Literal[1, 3] = 3
+    """Channels of images from files: 3 for colour, 1 for a network that sees grey. Data sets that
+    are no image files (digits, cifar10, cifar100) have channels of their own."""
+    damaged: Literal["refuse", "leave_out"] = "refuse"
+    """Image files that are missing, damaged or no images: refuse them, at the start
+    (storage=memory) or when a batch asks for one (disk); leave_out reads every file once before
+    training and does without those, in every split."""
     image_size: Annotated[int, Field(ge=1, le=10_000), Number] | None = None
     """Side in pixels to which image files are cropped."""
     resize: Annotated[int, Field(ge=1, le=10_000), Number] | None = None

@@ -15,8 +15,11 @@ from torch import Tensor
 
 from famus_ray.config.schema import DataConfig, NoiseConfig
 from famus_ray.data.augment import normalise
+from famus_ray.data.damaged import DamagedImages, readable, tell_left_out
+from famus_ray.data.decode import NotAnImage
+from famus_ray.data.held_out import at_most, hold_out
 from famus_ray.data.image_files import ImageFiles
-from famus_ray.data.images import UNKNOWN, Images, Paths, Source
+from famus_ray.data.images import UNKNOWN, Images, Paths, Source, channel_statistics
 from famus_ray.data.label_files import read_label_file
 from famus_ray.data.long_tail import long_tail
 from famus_ray.data.noise import corrupt
@@ -24,6 +27,9 @@ from famus_ray.data.readers import read_source
 from famus_ray.errors import UserError
 
 __all__ = ["Dataset", "Split", "load_dataset"]
+
+_Chosen = tuple[Images, NDArray[np.int64], NDArray[np.int64]]
+"""Images, the labels of all of them, and the indices of those in a split."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Dataset:
         fingerprint: SHA-256 of pixels (or their files' names), labels and split, hexadecimal.
         more_tests: further test sets by name, such as `imagenet` of WebVision.
         files: its image files, by the data set's own splits; empty if it has none.
+        left_out: the number of damaged image files that were left out, by the data set's own
+            splits; empty if none was (`data.damaged`).
     """
 
     name: str
@@ -87,6 +95,7 @@ class Dataset:
     fingerprint: str
     more_tests: Mapping[str, Split] = field(default_factory=dict)
     files: Mapping[str, Paths] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def channels(self) -> int:
@@ -114,73 +123,47 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
         UserError: data missing or damaged, or too few examples of a class.
     """
     source = read_source(data)
-    train = source.train
+    train, parts = source.train, _parts(source)
+    kept = readable(parts, data)
     rng = np.random.default_rng([seed, 0x73706C69])
     fraction = data.validation_fraction if source.validation is None else 0.0
     per_class = data.meta_per_class if source.meta is None else 0
-    validation, meta, rest = _split(train.labels, train.classes, fraction, per_class, data, rng)
+    validation, meta, rest = hold_out(train, kept["train"], fraction, per_class, data.name, rng)
     rest = rest[long_tail(train.labels[rest], train.classes, data.imbalance, seed)]
     noisy = train.labels.copy()
     noisy[rest] = _corrupted(train, rest, noise, data.name, seed)
+    chosen = {"validation": _clean(train, validation), "meta": _clean(train, meta)}
+    chosen |= {name: _clean(images, kept[name]) for name, images in parts.items()}
+    if source.meta is not None:
+        few = at_most(source.meta, kept["meta"], data.meta_per_class, rng)
+        chosen["meta"] = _clean(source.meta, few)
+    chosen["train"] = (train, noisy, rest)
+    splits = _read(chosen, data)
+    left_out = tell_left_out(parts, kept)
+    mean, std = channel_statistics(train, data.channels, data.name)
     return Dataset(
         name=data.name,
         classes=train.classes,
-        train=_take(train, noisy, data, rest),
-        meta=_clean(source.meta, data, _at_most(source.meta, data.meta_per_class, rng))
-        if source.meta
-        else _clean(train, data, meta),
-        validation=_clean(source.validation, data)
-        if source.validation
-        else _clean(train, data, validation),
-        test=_clean(source.test, data),
-        mean=train.mean,
-        std=train.std,
-        fingerprint=_fingerprint(train.pixels, noisy, validation, meta, source.test.pixels),
-        more_tests={name: _clean(images, data) for name, images in source.more_tests.items()},
-        files=_files(source),
-    )
+        **{name: splits.pop(name) for name in ("train", "meta", "validation", "test")},
+        mean=mean,
+        std=std,
+        fingerprint=_fingerprint(
+            train.pixels, noisy, validation, meta, source.test.pixels,
+            *(kept.values() if left_out else ()),
+        ),
+        more_tests=splits,
+        files={n: i.pixels for n, i in parts.items() if isinstance(i.pixels, Paths)},
+        left_out=left_out,
+    )  # fmt: skip
 
 
-def _files(source: Source) -> dict[str, Paths]:
+def _parts(source: Source) -> dict[str, Images]:
+    """The data set's own splits by name."""
     parts = {
         "train": source.train, "validation": source.validation, "meta": source.meta,
         "test": source.test, **source.more_tests,
     }  # fmt: skip
-    pixels = {name: images.pixels for name, images in parts.items() if images is not None}
-    return {name: files for name, files in pixels.items() if isinstance(files, Paths)}
-
-
-def _split(
-    labels: NDArray[np.int64], classes: int, fraction: float, per_class: int, data: DataConfig,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
-    validation, meta, rest = [], [], []
-    for label, places in enumerate(_by_class(labels, classes)):
-        members = rng.permutation(places)
-        held_out = round(fraction * len(members))
-        used = held_out + per_class
-        if used and used >= len(members):
-            raise UserError(
-                f"data.meta_per_class = {per_class}: class {label} of {data.name} has "
-                f"{len(members)} training examples, {held_out} of them for validation"
-            )
-        validation.append(members[:held_out])
-        meta.append(members[held_out:used])
-        rest.append(members[used:])
-    v, m, r = (np.sort(np.concatenate(part)) for part in (validation, meta, rest))
-    return v, m, r
-
-
-def _at_most(images: Images, per_class: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Sorted indices of up to `per_class` examples of each class, drawn at random."""
-    by_class = map(rng.permutation, _by_class(images.labels, images.classes))
-    return np.sort(np.concatenate([members[:per_class] for members in by_class]))
-
-
-def _by_class(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
-    """The sorted indices of each class's examples."""
-    ends = np.cumsum(np.bincount(labels, minlength=classes))
-    return np.split(np.argsort(labels, kind="stable"), ends[:-1])
+    return {name: images for name, images in parts.items() if images is not None}
 
 
 def _corrupted(
@@ -204,10 +187,28 @@ def _corrupted(
     return corrupt(labels, train.classes, noise, noise_seed, name, train.superclass_of, inputs)
 
 
-def _clean(images: Images, data: DataConfig, ids: NDArray[np.int64] | None = None) -> Split:
-    """A split with the true labels where these are known."""
+def _clean(images: Images, ids: NDArray[np.int64]) -> _Chosen:
+    """Examples with the true labels where these are known."""
     labels = np.where(images.truth == UNKNOWN, images.labels, images.truth)
-    return _take(images, labels, data, np.arange(len(labels)) if ids is None else ids)
+    return images, labels, ids
+
+
+def _read(chosen: Mapping[str, _Chosen], data: DataConfig) -> dict[str, Split]:
+    """The splits by name.
+
+    Raises:
+        DamagedImages: image files of any split that cannot be read; it names them all.
+    """
+    splits: dict[str, Split] = {}
+    damaged: list[NotAnImage] = []
+    for name, (images, labels, ids) in chosen.items():
+        try:
+            splits[name] = _take(images, labels, data, ids)
+        except DamagedImages as error:
+            damaged += error.found
+    if damaged:
+        raise DamagedImages(damaged, data.root)
+    return splits
 
 
 def _take(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.cnwl import CNWL_LEVELS
-from famus_ray.data.image_files import undecodable
+from famus_ray.data.damaged import undecodable
 from famus_ray.data.images import UNKNOWN, Images, Paths, Source
 from famus_ray.data.known import KNOWN
 from famus_ray.data.readers import read_source
@@ -111,7 +111,9 @@ def _describe(images: Images) -> str:
 
 def _check_files(title: str, paths: Paths, every: bool) -> Iterator[Finding]:
     names = pd.Series(paths.names.to_pandas())
-    there = names.isin(_files_beside(paths.root, names)).to_numpy()
+    there = np.ones(len(names), dtype=bool)
+    if paths.contents is None:
+        there = names.isin(_files_beside(paths.root, names)).to_numpy()
     if not there.all():
         first = paths.path(int((~there).argmax()))
         yield Finding(
@@ -123,8 +125,11 @@ def _check_files(title: str, paths: Paths, every: bool) -> Iterator[Finding]:
     if not every:
         places = np.random.default_rng(0).permutation(places)[:_SAMPLE]
     damaged = undecodable(paths, np.sort(places))
-    for path, reason in damaged[:20]:
-        yield Finding("damaged", f"{path}: {reason}", "get it again, or take it out of the list")
+    for place, reason in list(damaged.items())[:20]:
+        yield Finding(
+            "damaged", f"{paths.path(place)}: {reason}",
+            "get it again, take it out of the list, or train with data.damaged=leave_out",
+        )  # fmt: skip
     if len(damaged) > 20:
         yield Finding("damaged", f"{title}: and {len(damaged) - 20} more")
     if not every and len(places) < there.sum():

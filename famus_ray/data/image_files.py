@@ -1,10 +1,11 @@
 """Images that stay on disk: decoded, cropped and stacked for each batch.
 
-`ImageFiles` takes the place of a uint8 tensor (N, 3, S, S) of data in memory. It loads any indices
+`ImageFiles` takes the place of a uint8 tensor (N, C, S, S) of data in memory. It loads any indices
 in any order, so a batch does not depend on which worker reads it.
 """
 
-# Shapes: N examples, B of them in a batch, S pixels per side, K random numbers per example.
+# Shapes: N examples, B of them in a batch, C channels, S pixels per side, K random numbers per
+# example.
 from __future__ import annotations
 
 import math
@@ -12,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -22,11 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from famus_ray.config.schema import DataConfig
+from famus_ray.data.damaged import DamagedImages, decoders, with_progress
+from famus_ray.data.decode import NotAnImage, decode
 from famus_ray.data.images import Paths
-from famus_ray.errors import UserError, first_line
+from famus_ray.errors import UserError
 from famus_ray.memory import free_memory, in_gib
 
-__all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box", "undecodable"]
+__all__ = ["FileViews", "ImageFiles", "ahead", "draw_file_views", "resized_crop_box"]
 
 T = TypeVar("T")
 
@@ -59,11 +60,12 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """uint8 images (N, 3, S, S) on disk, read on demand.
+    """uint8 images (N, C, S, S) on disk, read on demand.
 
     Attributes:
         paths: the files.
-        data: section of the config with `resize`, `image_size`, `augment` and `crop_padding`.
+        data: section of the config with `channels`, `resize`, `image_size`, `augment` and
+            `crop_padding`.
         device: of the loaded images.
     """
 
@@ -77,7 +79,7 @@ class ImageFiles:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         assert self.data.image_size is not None
-        return len(self), 3, self.data.image_size, self.data.image_size
+        return len(self), self.data.channels, self.data.image_size, self.data.image_size
 
     def to(self, device: torch.device) -> ImageFiles:
         return replace(self, device=device)
@@ -87,14 +89,12 @@ class ImageFiles:
         return replace(self, paths=self.paths[places])
 
     def read_all(self) -> Tensor:
-        """All images without augmentation: uint8 (N, 3, S, S), in memory.
+        """All images without augmentation: uint8 (N, C, S, S), in memory.
 
         Raises:
-            UserError: they need more memory than is free, or a file is no image.
+            DamagedImages: files that are missing, damaged or no images; it names them all.
+            UserError: the images need more memory than is free.
         """
-        from rich.console import Console
-        from rich.progress import track
-
         needed = math.prod(self.shape)
         if needed > (free := free_memory()):
             raise UserError(
@@ -103,27 +103,46 @@ class ImageFiles:
                 "data.image_size"
             )
         pixels = torch.empty(self.shape, dtype=torch.uint8)
-        rows = torch.arange(len(self)).split(1024) if len(self) else ()
-        few = len(self) < 10_000
-        console = Console(stderr=True)
-        for part in track(rows, "reading images", console=console, transient=True, disable=few):
-            pixels[part] = self.load(part)
+        damaged: list[NotAnImage] = []
+        parts = torch.arange(len(self)).split(1024) if len(self) else ()
+        for part in with_progress(parts, len(self), "reading images"):
+            for place, image in zip(part.tolist(), self._load(part), strict=True):
+                if isinstance(image, NotAnImage):
+                    damaged.append(image)
+                else:
+                    pixels[place] = image
+        if damaged:
+            raise DamagedImages(damaged, self.data.root)
         return pixels
 
     def load(self, index: Tensor, views: FileViews | None = None) -> Tensor:
-        """uint8 images (B, 3, S, S) at the indices `index` (B,); centre crops without views.
+        """uint8 images (B, C, S, S) at the indices `index` (B,); centre crops without views.
 
         Raises:
-            UserError: a file that is missing or no image.
+            NotAnImage: a file that is missing, damaged or no image.
         """
+        images = []
+        for image in self._load(index, views):
+            if isinstance(image, NotAnImage):
+                raise image
+            images.append(image)
+        return torch.stack(images).to(self.device, non_blocking=True)
+
+    def _load(
+        self, index: Tensor, views: FileViews | None = None
+    ) -> Iterator[Tensor | NotAnImage]:  # fmt: skip
         chosen = self.paths[index.cpu().numpy()]
         numbers = [None] * len(index) if views is None else list(views.numbers.numpy())
 
-        def one(place: int) -> Tensor:
-            return _seen(_decode(chosen.path(place)), self.data, numbers[place])
+        def one(place: int) -> Tensor | NotAnImage:
+            file, path = chosen.encoded(place), chosen.path(place)
+            try:
+                image = decode(file, self.data.channels, path)
+            except NotAnImage as error:
+                return error
+            return _seen(image, self.data, numbers[place])
 
-        images = list(_pool(max(1, torch.get_num_threads())).map(one, range(len(index))))
-        return torch.stack(images).to(self.device, non_blocking=True)
+        return decoders().map(one, range(len(index)))
 
 
 def ahead(calls: Iterator[Callable[[], T]], depth: int) -> Iterator[T]:
@@ -142,21 +161,6 @@ def ahead(calls: Iterator[Callable[[], T]], depth: int) -> Iterator[T]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def undecodable(paths: Paths, places: NDArray[np.int64]) -> list[tuple[Path, str]]:
-    """Pairs (path, reason) of the files at the indices `places` that cannot be decoded."""
-
-    def reason(place: int) -> str | None:
-        try:
-            _decode(paths.path(place))
-        except UserError as error:
-            return str(error).partition("(")[2].partition(");")[0]
-        return None
-
-    reasons = _pool(max(1, torch.get_num_threads())).map(reason, places.tolist())
-    found = zip(places.tolist(), reasons, strict=True)
-    return [(paths.path(place), why) for place, why in found if why is not None]
 
 
 def resized_crop_box(
@@ -188,7 +192,7 @@ def resized_crop_box(
 
 
 def _seen(image: Tensor, data: DataConfig, numbers_K: NDArray[np.float32] | None) -> Tensor:
-    """One image (3, S, S): augmented, or the centre crop if `numbers_K` is None."""
+    """One image (C, S, S): augmented, or the centre crop if `numbers_K` is None."""
     from torchvision.transforms.v2 import functional as tv
 
     size = data.image_size
@@ -213,23 +217,3 @@ def _seen(image: Tensor, data: DataConfig, numbers_K: NDArray[np.float32] | None
     if numbers_K is not None and data.augment != "shift" and numbers_K[2] < 0.5:
         image = tv.horizontal_flip(image)
     return image.contiguous()
-
-
-def _decode(path: Path) -> Tensor:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            pixels = np.array(file.convert("RGB"))
-    except Exception as error:  # a damaged file raises errors of many types
-        reason = "no such file" if not path.exists() else first_line(error)
-        raise UserError(
-            f"{path}: cannot be read as an image ({reason}); "
-            "`famus-ray data check` lists all such files"
-        ) from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "decode")

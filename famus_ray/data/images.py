@@ -11,13 +11,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "UNKNOWN", "Images", "Paths", "Source"]
+from famus_ray.errors import UserError
+
+__all__ = [
+    "IMAGENET_MEAN", "IMAGENET_STD", "UNKNOWN", "Images", "Paths", "Source", "channel_statistics",
+]  # fmt: skip
 
 UNKNOWN = -1
 """The true label of an example whose label nobody has checked."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow turns colours grey
 
 
 @dataclass(frozen=True)
@@ -102,3 +108,32 @@ class Source:
     validation: Images | None = None
     meta: Images | None = None
     more_tests: Mapping[str, Images] = field(default_factory=dict)
+
+
+def channel_statistics(
+    images: Images, channels: int, name: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and deviation of each of the `channels` that are read, on the scale [0, 1].
+
+    Grey has the luma of the colours' statistics: exact for the mean, and the deviation where all
+    colours go up and down together, which is its upper bound (ImageNet: 0.459 and 0.226).
+
+    Args:
+        images: of a data set.
+        channels: 1 or 3; arrays have channels of their own.
+        name: of the data set, for messages.
+
+    Raises:
+        UserError: one channel was asked for, and the images are arrays of more.
+    """
+    mean, std = images.mean, images.std
+    if not isinstance(images.pixels, Paths):
+        if channels == 1 != images.pixels.shape[1]:
+            raise UserError(
+                f"data.channels = 1: {name} gives arrays of {images.pixels.shape[1]} channels, and "
+                "only images from files are turned grey; leave it out"
+            )
+        return mean, std
+    if len(mean) == 3 and channels == 1:
+        return (float(np.dot(_LUMA, mean)),), (float(np.dot(_LUMA, std)),)
+    return (3 * mean, 3 * std) if len(mean) < channels else (mean, std)

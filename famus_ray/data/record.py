@@ -29,6 +29,7 @@ def record(data: Dataset) -> dict[str, Any]:
         "name": data.name,
         "fingerprint": data.fingerprint,
         **_counts(data),
+        "left_out": dict(data.left_out),
         "labels_changed": None if corrupted is None else round(corrupted, 4),
         "contents": dict(_contents(data)),
     }
