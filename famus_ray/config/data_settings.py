@@ -35,7 +35,7 @@ class DataConfig(Section):
     storage: Literal["memory", "disk"] = "memory"
     """Image files: memory reads and crops all of them once, at the start; disk reads each when a
     batch asks for it."""
-    channels: Literal[1, 3] = 3
+    channels: Annotated[Literal[1, 3], Number] = 3
     """Channels of images from files: 3 for colour, 1 for a network that sees grey. Data sets that
     are no image files (digits, cifar10, cifar100) have channels of their own."""
     damaged: Literal["refuse", "leave_out"] = "refuse"

@@ -124,6 +124,7 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     """
     source = read_source(data)
     train, parts = source.train, _parts(source)
+    mean, std = channel_statistics(train, data.channels, data.name)
     kept = readable(parts, data)
     rng = np.random.default_rng([seed, 0x73706C69])
     fraction = data.validation_fraction if source.validation is None else 0.0
@@ -140,7 +141,6 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     chosen["train"] = (train, noisy, rest)
     splits = _read(chosen, data)
     left_out = tell_left_out(parts, kept)
-    mean, std = channel_statistics(train, data.channels, data.name)
     return Dataset(
         name=data.name,
         classes=train.classes,
