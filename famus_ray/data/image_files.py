@@ -108,7 +108,8 @@ class ImageFiles:
         for part in with_progress(parts, len(self), "reading images"):
             for place, image in zip(part.tolist(), self._load(part), strict=True):
                 if isinstance(image, NotAnImage):
-                    damaged.append(image)
+                    # a new one: the traceback of the first holds the image's memory
+                    damaged.append(NotAnImage(image.path, image.reason))
                 else:
                     pixels[place] = image
         if damaged:
