@@ -29,7 +29,7 @@ ODD = [
 
 
 def numbers(key):
-    """The schemas of the numbers that a setting takes, those in lists included."""
+    """The schemas of the numbers that a setting takes, those in lists included; no choices."""
     section, _, name = key.partition(".")
     field = SCHEMA["$defs"][type(getattr(Config(), section)).__name__]["properties"][name]
     waiting, found = [field], []
@@ -37,7 +37,8 @@ def numbers(key):
         part = waiting.pop()
         waiting += part.get("anyOf", [])
         waiting += [part["items"]] if "items" in part else []
-        found += [part] if part.get("type") in ("number", "integer") else []
+        is_number = part.get("type") in ("number", "integer") and "enum" not in part
+        found += [part] if is_number else []
     return found
 
 
