@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from famus_ray.errors import UserError, did_you_mean
 
-__all__ = ["SPELLINGS", "Columns", "choose_columns", "is_column_name", "names_path_and_label"]
+__all__ = [
+    "SPELLINGS",
+    "Columns",
+    "choose_columns",
+    "is_column_name",
+    "names_column",
+    "names_path_and_label",
+]
 
 SPELLINGS = {
     "path": (
@@ -42,22 +49,26 @@ class Columns:
     notes: tuple[str, ...] = ()
 
 
-def choose_columns(header: Sequence[str], origin: object) -> Columns:
+def choose_columns(
+    header: Sequence[str], origin: object, known: Mapping[str, int] | None = None
+) -> Columns:
     """The columns of a header.
 
     Args:
         header: the names of the columns.
         origin: the table, for messages.
+        known: places of the path or label that are known by more than their names.
 
     Raises:
         UserError: no column for the path or the label, or several.
     """
-    path = _place("path", header, origin)
-    label = _place("label", header, origin)
+    known = known or {}
+    path = known["path"] if "path" in known else _place("path", header, origin)
+    label = known["label"] if "label" in known else _place("label", header, origin)
     for kind, place in (("path", path), ("label", label)):
         if place is None:
-            known = [name for name in header if not is_column_name(name)]
-            like = did_you_mean(kind, known).replace("did you mean", "is it")
+            strange = [name for name in header if not is_column_name(name)]
+            like = did_you_mean(kind, strange).replace("did you mean", "is it")
             raise UserError(
                 f"{origin}: no column {kind}; columns found: {_shown(header)}{like}; "
                 "name the columns path and label"
@@ -83,8 +94,12 @@ def choose_columns(header: Sequence[str], origin: object) -> Columns:
 
 def names_path_and_label(header: Sequence[str]) -> bool:
     """Whether a header has columns for both, clear or not."""
-    found = {_plain(name) for name in header}
-    return all(not found.isdisjoint({kind, *SPELLINGS[kind]}) for kind in ("path", "label"))
+    return names_column("path", header) and names_column("label", header)
+
+
+def names_column(kind: str, header: Sequence[str]) -> bool:
+    """Whether a header has a column for the path, label or clean_label, clear or not."""
+    return not {_plain(name) for name in header}.isdisjoint({kind, *SPELLINGS[kind]})
 
 
 def is_column_name(cell: str) -> bool:

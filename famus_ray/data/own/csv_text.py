@@ -55,7 +55,7 @@ def read_csv_text(path: Path) -> Rows:
     text = _text(path)
     delimiter = _delimiter(text, path)
     records = _records(text, delimiter, path)
-    number, first = next(records, (0, [""]))
+    _, first = next(records, (0, [""]))
     if not any(first):
         raise UserError(f"{path}: is empty; it must have a header path,label and a row an image")
     columns, has_header = _header(first, path)
