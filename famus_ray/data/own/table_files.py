@@ -67,7 +67,7 @@ def find_tables(path: Path) -> dict[str, TableFiles]:
         others = sorted(entry.name for entry in path.iterdir() if _ending(entry))[:5]
         hint = f"; give the table itself, such as {path / others[0]}" if others else ""
         raise UserError(f"{path}: holds no train.csv or other table of train{hint}")
-    return {split: tables[0] for split, tables in found.items()}
+    return {split: found[split][0] for split in _SPLITS if split in found}
 
 
 def _tables_in(folder: Path) -> Iterator[tuple[str, TableFiles]]:
