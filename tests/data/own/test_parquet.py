@@ -220,7 +220,7 @@ def test_images_that_memory_does_not_hold(tmp_path: Path, monkeypatch: pytest.Mo
     )
     assert len(list_tables(tmp_path).splits["train"]) == 12
     write(
-        tmp_path, image=pa.array([bytes([value, 0]) * 100 for value in range(16)]), label=[0] * 16
+        tmp_path, image=pa.array([bytes([value, 0]) * 100 for value in range(40)]), label=[0] * 40
     )
     with pytest.raises(UserError, match="write them as files and list their paths"):
         list_tables(tmp_path)
