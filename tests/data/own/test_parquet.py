@@ -79,6 +79,7 @@ LABELS = {
     "fraction": (pa.array([0.5, 1.0]), ["0.5", "1"]),
     "boolean": (pa.array([True, False]), ["true", "false"]),
     "dictionary of numbers": (pa.array([7, 8]).dictionary_encode(), ["7", "8"]),
+    "dictionary of floats": (pa.array([3.0, 1.0]).dictionary_encode(), ["3", "1"]),
     "large text": (pa.array(["x", "NA"], pa.large_string()), ["x", "NA"]),
     "bytes": (pa.array([b"x", b"y"]), ["x", "y"]),
     "date": (pa.array([0, 1], pa.date32()), ["1970-01-01", "1970-01-02"]),
@@ -133,6 +134,15 @@ def test_refusals_name_the_file_and_the_row(case: str, tmp_path: Path):
     assert message.startswith(str(tmp_path / "train.parquet"))
     assert words in message
     assert "\n" not in message
+
+
+def test_a_row_far_down(tmp_path: Path):
+    write(tmp_path, path=["a"] * 3000, label=[*["x"] * 2500, "y|z", *["x"] * 499])
+    with pytest.raises(UserError, match=r"row 2501: label 'y\|z'"):
+        list_tables(tmp_path)
+    write(tmp_path, path=["a"] * 3000, label=pa.array([b"x"] * 2500 + [b"\xe9"] * 500))
+    with pytest.raises(UserError, match="row 2501: label b"):
+        list_tables(tmp_path)
 
 
 def test_a_path_that_is_not_utf8(tmp_path: Path):
@@ -262,7 +272,7 @@ def test_a_row_of_a_later_shard(tmp_path: Path):
 def test_partitions(root: str, tmp_path: Path):
     for label in ("cat", "007", "hot%20dog"):
         write(tmp_path, f"{root}/label={label}/part-0.parquet", path=[f"{label}.png"])
-    (tmp_path / root / "_SUCCESS").touch()
+    write(tmp_path, f"{root}/_temporary/label=old/part-0.parquet", path=["old.png"])
     listing = list_tables(tmp_path).splits["train"]
     assert sorted(listing.labels) == ["007", "cat", "hot dog"]
     assert listing.files.path(0) == tmp_path / "007.png"

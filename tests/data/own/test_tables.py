@@ -148,6 +148,7 @@ def test_cells(case: str, tmp_path: Path):
     assert found_labels == labels
     assert words in told
     assert bool(words) == bool(told)
+    assert told.count("\n") == 0  # one finding
 
 
 REFUSED = {
@@ -273,6 +274,7 @@ def test_joined_takes_the_most_common_spelling():
     )
     expected = ["cat", "cat", "cat", "cat", "dog", COMPOSED.upper(), COMPOSED.upper(), "STRASSE"]
     assert list(joined(labels)) == expected
+    assert list(joined(pd.Series([DECOMPOSED, f" {DECOMPOSED}"]))) == [COMPOSED] * 2
     assert list(joined(pd.Series(["stra\u00dfe", "STRASSE", "stra\u00dfe"]))) == ["stra\u00dfe"] * 3
 
 
