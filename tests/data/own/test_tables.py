@@ -111,7 +111,7 @@ READ = {  # text: names, labels, words of the findings
     "a comma, no header": ("a,b.png;cat\nc,d.png;dog\n", ["a,b.png", "c,d.png"], ["cat", "dog"],
                            "no header"),
     "backslashes": ("path,label\nx\\a.png,cat\n", ["x/a.png"], ["cat"], "backslashes of 1 paths"),
-    "a drive": ("path,label\nC:\\a.png,cat\n", ["C:/a.png"], ["cat"], "drive of another machine"),
+    "a drive": ("path,label\nC:/a.png,cat\n", ["C:/a.png"], ["cat"], "drive of another machine"),
     "address": ("path,label\nfile:///x/a%20b.png,cat\n", ["/x/a b.png"], ["cat"], ""),
     "address of localhost": ("path,label\nfile://localhost/a,cat\n", ["/a"], ["cat"], ""),
     "home": ("path,label\n~/a.png,cat\n", [str(Path.home() / "a.png")], ["cat"], ""),
