@@ -15,9 +15,10 @@ import pandas as pd
 
 from famus_ray.data.images import IMAGENET_MEAN, IMAGENET_STD, UNKNOWN, Images, Paths, Source
 from famus_ray.data.listings import class_folders, list_files, names
+from famus_ray.data.own.table_listing import list_tables
 from famus_ray.errors import UserError, first_line
 
-__all__ = ["read_folders", "read_tables"]
+__all__ = ["list_tables", "read_folders", "read_tables"]
 
 
 def read_folders(root: Path) -> Source:
