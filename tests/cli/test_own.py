@@ -65,6 +65,8 @@ def test_photographs_are_trained_listed_corrected_and_trained_again(here, photos
             writer.writerow([row["file"], label, "x"])
     code, _, err = here("train", "photos", "labels=corrected.csv", "--name", "second")
     assert code == 0
+    wrong = sum(wrong_first[:40])
+    assert f"corrected.csv: 40 labels are checked, {wrong} of them corrected" in err
     assert "method.name=famus: 40 checked labels serve as the clean meta set" in err
     manifest = json.loads((tmp_path / "runs/second/manifest.json").read_text())["data"]
     assert manifest["class_names"] == list(CLASSES)

@@ -12,8 +12,8 @@ import torch
 
 from famus_ray.config.presets import own_data
 from famus_ray.config.resolve import Resolved, resolve, resolve_values
-from famus_ray.config.schema import Config
-from famus_ray.data.images import Images, Paths
+from famus_ray.config.schema import Config, DataConfig
+from famus_ray.data.images import Images, Paths, Source
 from famus_ray.data.own.findings import told
 from famus_ray.data.own.sizes import sizes
 from famus_ray.data.own.source import read_own
@@ -74,14 +74,27 @@ def resolve_run(
     if config.data.root is None or not Path(config.data.root).exists():
         where = f"data.root = {config.data.root}: no such" if config.data.root else "data.root: no"
         raise DataNotHere(f"{where} folder or table of images")
-    choices = [c for c in _choices(config) if found.sources[c.key] == "default"]
+    data = config.data.model_copy(update={"image_size": config.data.image_size or 1})
+    source = read_own(Path(config.data.root), data)
+    choices = [c for c in _choices(source, config) if found.sources[c.key] == "default"]
     layers = _nested(choices)
     for key, value in (values or {}).items():
         layers[key] = {**layers.get(key, {}), **value} if isinstance(value, Mapping) else value
     resolved = resolve(preset, overrides, layers)
     resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
-    return Chosen(resolved, (*told(config.data), *lines))
+    applied = [] if data.corrections is None else [_applied(source, data)]
+    return Chosen(resolved, (*told(config.data), *applied, *lines))
+
+
+def _applied(source: Source, data: DataConfig) -> str:
+    """A line on the corrections: how many labels they change, and how many are checked."""
+    assert data.root is not None
+    before = read_own(Path(data.root), data.model_copy(update={"corrections": None}))
+    parts = ((source.train, before.train), (source.test, before.test))
+    changed = sum(int((now.labels != then.labels).sum()) for now, then in parts)
+    checked = sum(int(now.checked.sum()) for now, _ in parts if now.checked is not None)
+    return f"{data.corrections}: {checked:,} labels are checked, {changed:,} of them corrected"
 
 
 def _is_new(found: Resolved) -> bool:
@@ -96,10 +109,7 @@ def _with_root(values: Mapping[str, Any] | None, place: Path) -> dict[str, Any]:
     return nested
 
 
-def _choices(config: Config) -> list[Choice]:
-    data = config.data.model_copy(update={"image_size": config.data.image_size or 1})
-    assert data.root is not None
-    source = read_own(Path(data.root), data)
+def _choices(source: Source, config: Config) -> list[Choice]:
     found = _of_images(source.train, config)
     trained = len(source.train.labels)
     batch = 64 if trained < 20_000 else 128
