@@ -37,7 +37,7 @@ class _File:
         header: names of the columns, then the keys of its folders.
         columns: the chosen ones.
         keys: values of its folders' names by key, None where missing.
-        encoded: bytes of the encoded images, decompressed; None if its paths name files.
+        encoded: whether it holds the images themselves; False if its paths name files.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class _File:
     header: tuple[str, ...]
     columns: Columns
     keys: dict[str, str | None]
-    encoded: int | None
+    encoded: bool
 
 
 def read_parquet(table: TableFiles) -> Rows:
@@ -59,12 +59,7 @@ def read_parquet(table: TableFiles) -> Rows:
             or label, or images that do not fit into memory.
     """
     files = [_described(path, table.partitioned) for path in table.files]
-    needed = sum(file.encoded or 0 for file in files)
-    if 2 * needed > (free := free_memory()):
-        raise UserError(
-            f"{table.origin}: its images take {in_gib(needed)}, twice that while they are read, "
-            f"and {in_gib(free)} of memory are free; write them as files and list their paths"
-        )
+    free, held_so_far = free_memory(), 0
     parts, cells, contents = [], [], []
     for file in files:
         count = 0
@@ -72,6 +67,14 @@ def read_parquet(table: TableFiles) -> Rows:
             cells.append(text)
             contents.append(images)
             count += len(text)
+            # Counted while reading: Arrow ends the process where a damaged footer is asked.
+            held_so_far += images.nbytes
+            if 2 * held_so_far > free:
+                raise UserError(
+                    f"{table.origin}: its images do not fit into memory, where they are held twice "
+                    f"while they are read ({in_gib(free)} are free); write them as files and list "
+                    "their paths"
+                )
         parts.append(Part(file.path, np.arange(1, count + 1)))
     if not any(len(part.numbers) for part in parts):
         raise UserError(f"{table.origin}: has no rows; it must list one image a row")
@@ -98,9 +101,8 @@ def _described(path: Path, partitioned: Path | None) -> _File:
         keys = _keys(path, partitioned, schema.names)
         header = (*schema.names, *keys)
         columns = choose_columns(header, path, _known(schema, header))
-        encoded = None
-        if columns.path < len(schema.names) and _is_encoded(file, schema, columns.path):
-            encoded = _size(file.metadata, header[columns.path])
+        in_file = columns.path < len(schema.names)
+        encoded = in_file and _is_encoded(file, schema, columns.path)
         return _File(path, schema, header, columns, keys, encoded)
 
 
@@ -150,16 +152,6 @@ def _is_encoded(file: Any, schema: pa.Schema, place: int) -> bool:
     return False
 
 
-def _size(metadata: Any, column: str) -> int:
-    """The decompressed bytes of a column, those of its fields together."""
-    total = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            if f"{chunk.path_in_schema}.".startswith(f"{column}."):
-                total += chunk.total_uncompressed_size
-    return total
-
-
 def _batches(file: _File) -> Iterator[tuple[pa.Table, pa.Array]]:
     """Tables of path, label[, clean_label] as text, and the encoded images, null without one."""
     places = {"path": file.columns.path, "label": file.columns.label}
@@ -181,7 +173,7 @@ def _batches(file: _File) -> Iterator[tuple[pa.Table, pa.Array]]:
                     text[column] = pa.repeat(
                         pa.scalar(file.keys[name], pa.large_string()), len(batch)
                     )
-                elif column == "path" and file.encoded is not None:
+                elif column == "path" and file.encoded:
                     images, text[column] = _images(batch.column(name), where)
                 else:
                     text[column] = _cells(file, name, batch.column(name), column, where)

@@ -314,3 +314,17 @@ def test_changed_bytes_are_a_table_or_a_refusal(tmp_path: Path, changes):
     (tmp_path / "train.parquet").write_bytes(content)
     with suppress(UserError):
         list_tables(tmp_path)
+
+
+def test_a_damaged_footer_does_not_end_the_process(tmp_path: Path):
+    """Arrow ends the process where some damaged footers are asked for the sizes of columns."""
+    content = whole(tmp_path)
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    rng = np.random.default_rng(1)
+    for _ in range(1500):
+        damaged = bytearray(content)
+        for place in rng.integers(start, len(content) - 8, rng.integers(1, 4)):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "train.parquet").write_bytes(damaged)
+        with suppress(UserError):
+            list_tables(tmp_path)
