@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import ValidationError
 
 from famus_ray.config.address import address_problem
+from famus_ray.config.data_settings import OWN_DATA
 from famus_ray.config.methods import names_of
 from famus_ray.config.schema import Config, LossConfig, MethodConfig
 
@@ -48,7 +49,7 @@ def _of_noise(config: Config, sources: Mapping[str, str]) -> Iterator[Contradict
         )
     preset = sources.get("noise.kind")
     is_ours = preset in (None, "command line", "arguments", sources.get("data.name"))
-    if kind != "none" and config.data.name in ("own", "folders", "tables") and not is_ours:
+    if kind != "none" and config.data.name in OWN_DATA and not is_ours:
         yield (
             "noise.kind",
             f"noise.kind = {kind}: {preset} adds wrong labels, and nobody knows which of yours "

@@ -9,15 +9,18 @@ from pydantic import Field
 from famus_ray.config.import_path import names_schema, one_of
 from famus_ray.config.section import AbsolutePath, Float, Int, Number, Section, Seed, Text
 
-__all__ = ["DataConfig", "ModelConfig", "NoiseConfig"]
+__all__ = ["OWN_DATA", "DataConfig", "ModelConfig", "NoiseConfig"]
 
 
 _Width = Annotated[int, Field(ge=1, le=100_000), Number]
 
 
+OWN_DATA = ("own", "folders", "tables")
+"""The data sets that are the user's own images."""
+
 _NAMES = (
     "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
-    "clothing1m", "own", "folders", "tables",
+    "clothing1m", *OWN_DATA,
 )  # fmt: skip
 
 

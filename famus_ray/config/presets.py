@@ -7,6 +7,7 @@ from pathlib import Path
 from famus_ray.errors import UserError, did_you_mean
 
 __all__ = [
+    "TABLE_ENDINGS",
     "own_data",
     "preset_names",
     "preset_path",
@@ -42,7 +43,8 @@ def preset_path(name: str) -> Path:
     raise UserError(f"{name}: {what}{hint}")
 
 
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+"""The endings of tables that list a user's own images."""
 
 
 def own_data(name: str) -> Path | None:
@@ -50,7 +52,7 @@ def own_data(name: str) -> Path | None:
     path = Path(name).expanduser()
     if name in preset_names() or (path / "config.yaml").is_file():
         return None
-    is_table = path.name.lower().endswith(_TABLES)
+    is_table = path.name.lower().endswith(TABLE_ENDINGS)
     return path if path.is_dir() or (is_table and path.is_file()) else None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from famus_ray.config.data_settings import OWN_DATA
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.cnwl import CNWL_LEVELS
 from famus_ray.data.damaged import undecodable
@@ -16,7 +17,7 @@ from famus_ray.data.known import KNOWN
 from famus_ray.data.own.findings import findings_on
 from famus_ray.data.own.layout import list_own, own_layout
 from famus_ray.data.own.sizes import sizes
-from famus_ray.data.readers import OWN, read_source
+from famus_ray.data.readers import read_source
 from famus_ray.errors import UserError
 from famus_ray.findings import Finding
 
@@ -57,10 +58,10 @@ def check_data(name: str, root: Path, *, every: bool = False) -> Iterator[Findin
         yield Finding("missing", str(root / path), f"get it from {known.source}")
     if absent:
         return
-    advice = "" if name in OWN else f"get it from {known.source}"
+    advice = "" if name in OWN_DATA else f"get it from {known.source}"
     for config in _variants(name, root):
         try:
-            if name in OWN:
+            if name in OWN_DATA:
                 yield from _of_own(root, name)
             source = read_source(config)
         except UserError as error:

@@ -54,7 +54,8 @@ def read_listing(path: Path, classes: int | None) -> pd.DataFrame:
 def class_folders(folder: Path) -> list[str]:
     """The sorted names of the folders in `folder`; sorted by number if all are numbers."""
     found = [entry.name for entry in folder.iterdir() if entry.is_dir()]
-    return sorted(found, key=int) if all(name.isdigit() for name in found) else sorted(found)
+    is_numbered = all(name.isascii() and name.isdigit() for name in found)
+    return sorted(found, key=int) if is_numbered else sorted(found)
 
 
 def list_files(root: Path, folder: str, classes: list[str]) -> tuple[pa.Array, NDArray[np.int64]]:

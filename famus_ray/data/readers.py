@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from famus_ray.config.data_settings import OWN_DATA
 from famus_ray.config.import_path import is_import_path, own
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.cifar import read_cifar10, read_cifar100
@@ -15,10 +16,7 @@ from famus_ray.data.own.source import read_own
 from famus_ray.data.webvision import read_webvision
 from famus_ray.errors import DataNotHere, UserError
 
-__all__ = ["OWN", "read_source"]
-
-OWN = ("own", "folders", "tables")
-"""The data sets that are the user's own images."""
+__all__ = ["read_source"]
 
 
 def read_source(data: DataConfig) -> Source:
@@ -35,7 +33,7 @@ def read_source(data: DataConfig) -> Source:
     if data.root is None:
         raise DataNotHere(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
     root = Path(data.root).expanduser()
-    if not root.exists() or (data.name not in OWN and not root.is_dir()):
+    if not root.exists() or (data.name not in OWN_DATA and not root.is_dir()):
         raise DataNotHere(f"data.root = {root}: no such folder")
     source = _read(data, root)
     if isinstance(source.train.pixels, Paths) and data.image_size is None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import famus_ray as fr
 from famus_ray.cli import main
 
 CLASSES = ("bird", "cat", "dog")
@@ -71,6 +72,14 @@ def test_photographs_are_trained_listed_corrected_and_trained_again(here, photos
     manifest = json.loads((tmp_path / "runs/second/manifest.json").read_text())["data"]
     assert manifest["class_names"] == list(CLASSES)
     assert manifest["meta"] > 20
+
+
+def test_python_trains_on_a_folder_as_the_command_does(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = fr.train("photos", "schedule.epochs=1", quiet=True)
+    assert result.config.data.root == str(photos)
+    assert result.config.model.name == "preact_resnet8"
+    assert set(fr.load_labels(result.path)["given_name"]) == set(CLASSES)
 
 
 def test_a_folder_is_checked_and_the_next_command_told(here, photos):

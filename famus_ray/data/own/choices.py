@@ -12,11 +12,13 @@ import torch
 
 from famus_ray.config.presets import own_data
 from famus_ray.config.resolve import Resolved, resolve, resolve_values
-from famus_ray.config.schema import Config, DataConfig
+from famus_ray.config.schema import MAIN_FIELD, Config
 from famus_ray.data.images import Images, Paths, Source
+from famus_ray.data.own.corrections import corrected
 from famus_ray.data.own.findings import told
+from famus_ray.data.own.layout import list_own
 from famus_ray.data.own.sizes import sizes
-from famus_ray.data.own.source import read_own
+from famus_ray.data.own.source import as_source
 from famus_ray.errors import DataNotHere
 from famus_ray.memory import free_memory, in_gib
 
@@ -70,31 +72,28 @@ def resolve_run(
     found, _ = resolve_values(preset, overrides, values, "arguments")
     if found is None or found.config.data.name != "own" or not _is_new(found):
         return Chosen(resolve(preset, overrides, values))
-    config = found.config
-    if config.data.root is None or not Path(config.data.root).exists():
-        where = f"data.root = {config.data.root}: no such" if config.data.root else "data.root: no"
+    data = found.config.data
+    if data.root is None or not Path(data.root).exists():
+        where = f"data.root = {data.root}: no such" if data.root else "data.root: no"
         raise DataNotHere(f"{where} folder or table of images")
-    data = config.data.model_copy(update={"image_size": config.data.image_size or 1})
-    source = read_own(Path(config.data.root), data)
-    choices = [c for c in _choices(source, config) if found.sources[c.key] == "default"]
-    layers = _nested(choices)
-    for key, value in (values or {}).items():
-        layers[key] = {**layers.get(key, {}), **value} if isinstance(value, Mapping) else value
-    resolved = resolve(preset, overrides, layers)
+    listed = list_own(Path(data.root), data.name)
+    source, applied = as_source(listed, Path(data.root), data), []
+    if data.corrections is not None:
+        before, source = source, corrected(source, Path(data.corrections))
+        applied = [f"{data.corrections}: {_applied(before, source)}"]
+    choices = [c for c in _choices(source, found.config) if found.sources[c.key] == "default"]
+    resolved = resolve(preset, overrides, _below(values or {}, choices))
     resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
-    applied = [] if data.corrections is None else [_applied(source, data)]
-    return Chosen(resolved, (*told(config.data), *applied, *lines))
+    return Chosen(resolved, (*told(listed, data), *applied, *lines))
 
 
-def _applied(source: Source, data: DataConfig) -> str:
-    """A line on the corrections: how many labels they change, and how many are checked."""
-    assert data.root is not None
-    before = read_own(Path(data.root), data.model_copy(update={"corrections": None}))
-    parts = ((source.train, before.train), (source.test, before.test))
-    changed = sum(int((now.labels != then.labels).sum()) for now, then in parts)
-    checked = sum(int(now.checked.sum()) for now, _ in parts if now.checked is not None)
-    return f"{data.corrections}: {checked:,} labels are checked, {changed:,} of them corrected"
+def _applied(before: Source, after: Source) -> str:
+    """How many labels are checked, and how many of them were changed."""
+    parts = ((before.train, after.train), (before.test, after.test))
+    changed = sum(int((then.labels != now.labels).sum()) for then, now in parts)
+    checked = sum(int(now.checked.sum()) for _, now in parts if now.checked is not None)
+    return f"{checked:,} labels are checked, {changed:,} of them corrected"
 
 
 def _is_new(found: Resolved) -> bool:
@@ -130,7 +129,9 @@ def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
     """The method: with a clean meta set FaMUS, without one plain training."""
     checked = 0 if train.checked is None else int(train.checked.sum())
     if meta is not None:
-        return [Choice("method.name", "famus", f"{len(meta.labels):,} images of their own in meta")]
+        most = int(np.bincount(meta.labels).max())
+        why = f"{len(meta.labels):,} images are the clean meta set"
+        return [Choice("method.name", "famus", why), Choice("data.meta_per_class", most, why)]
     if checked >= train.classes:
         most = -(-checked // train.classes)
         why = f"{checked:,} checked labels serve as the clean meta set"
@@ -154,13 +155,8 @@ def _of_images(train: Images, config: Config) -> list[Choice]:
         found.append(Choice("data.resize", size * 8 // 7, what))
     colours = "grey" if grey else "colour"
     found.append(Choice("data.channels", 1 if grey else 3, f"images are {colours}"))
-    name = "preact_resnet8" if size <= _SMALL and not torch.cuda.is_available() else (
-        "preact_resnet18" if size <= _SMALL else "torchvision/resnet18"
-    )  # fmt: skip
-    if name.startswith("torchvision") and grey:
-        name = "timm/resnet18"
     where = "with a GPU" if torch.cuda.is_available() else "without a GPU"
-    found.append(Choice("model.name", name, f"{size} pixels, {where}"))
+    found.append(Choice("model.name", _network(size, grey), f"{size} pixels, {where}"))
     augment = "shift" if grey else "crop_flip"
     mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
     found.append(Choice("data.augment", augment, mirror))
@@ -171,6 +167,13 @@ def _of_images(train: Images, config: Config) -> list[Choice]:
     return found
 
 
+def _network(size: int, grey: bool) -> str:
+    """The network for images of this side in pixels, on this machine."""
+    if size <= _SMALL:
+        return "preact_resnet18" if torch.cuda.is_available() else "preact_resnet8"
+    return "timm/resnet18" if grey else "torchvision/resnet18"
+
+
 def _side(short: int) -> int:
     """The side in pixels that the network sees, for images of this shorter side."""
     if torch.cuda.is_available() and short > 2 * _SMALL:
@@ -178,11 +181,19 @@ def _side(short: int) -> int:
     return min(max(short, 8), _SMALL)
 
 
-def _nested(choices: Sequence[Choice]) -> dict[str, Any]:
-    nested: dict[str, dict[str, Any]] = {}
+def _below(values: Mapping[str, Any], choices: Sequence[Choice]) -> dict[str, Any]:
+    """The user's settings over the chosen ones, as a nested mapping."""
+    nested: dict[str, Any] = {}
     for choice in choices:
         section, _, key = choice.key.partition(".")
         nested.setdefault(section, {})[key] = choice.value
+    for section, value in values.items():
+        if isinstance(value, Mapping):
+            nested[section] = {**nested.get(section, {}), **value}
+        elif section in MAIN_FIELD:  # `method="famus"` leaves the section's chosen settings
+            nested[section] = {**nested.get(section, {}), MAIN_FIELD[section]: value}
+        else:
+            nested[section] = value
     return nested
 
 

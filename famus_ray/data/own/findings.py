@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from famus_ray.config.schema import DataConfig
-from famus_ray.data.own.layout import list_own
 from famus_ray.data.own.listing import Listing, OwnData
 from famus_ray.data.own.spelling import spelling_finding
 from famus_ray.findings import Finding
@@ -18,10 +17,8 @@ from famus_ray.findings import Finding
 __all__ = ["findings_on", "told"]
 
 
-def told(data: DataConfig) -> Iterator[str]:
-    """Lines on the user's data, before it is trained on."""
-    assert data.root is not None
-    own = list_own(Path(data.root), data.name)
+def told(own: OwnData | None, data: DataConfig) -> Iterator[str]:
+    """Lines on the user's data, as `layout.list_own` found them, before training."""
     if own is None:
         yield f"{data.root}: idx files"
         return

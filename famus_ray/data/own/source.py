@@ -19,7 +19,7 @@ from famus_ray.data.own.listing import Listing, OwnData
 from famus_ray.data.own.spelling import joined
 from famus_ray.errors import UserError
 
-__all__ = ["read_own", "split_off", "to_source"]
+__all__ = ["as_source", "read_own", "split_off", "to_source"]
 
 _SPLIT_SEED = 0x74657374  # the test set is the same for every seed of a run
 
@@ -30,11 +30,19 @@ def read_own(root: Path, data: DataConfig) -> Source:
     Raises:
         UserError: no layout that is known, or mistakes in the files.
     """
-    listed = list_own(root, data.name)
-    if not isinstance(listed, OwnData):
-        return _of_arrays(root, data)
-    source = to_source(_joined(listed) if data.join_labels else listed, data.test_fraction)
+    source = as_source(list_own(root, data.name), root, data)
     return source if data.corrections is None else corrected(source, Path(data.corrections))
+
+
+def as_source(own: OwnData | None, root: Path, data: DataConfig) -> Source:
+    """The data as `layout.list_own` found them, before corrections.
+
+    Raises:
+        UserError: mistakes in the files, or no test images.
+    """
+    if own is None:
+        return _of_arrays(root, data)
+    return to_source(_joined(own) if data.join_labels else own, data.test_fraction)
 
 
 def to_source(own: OwnData, test_fraction: float) -> Source:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from famus_ray.config.presets import TABLE_ENDINGS
 from famus_ray.errors import UserError
 
-__all__ = ["TABLE_ENDINGS", "TableFiles", "find_tables", "holds_tables"]
-
-TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+__all__ = ["TableFiles", "find_tables", "holds_tables"]
 
 _SPLITS = ("train", "test", "validation", "val", "meta")
 _SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\.parquet")

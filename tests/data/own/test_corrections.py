@@ -107,6 +107,26 @@ def test_settings_are_chosen_by_the_images_and_can_be_overridden(photos):
     )
 
 
+def test_a_section_given_as_one_value_keeps_what_was_chosen_beside_it(photos):
+    values = {"schedule": "constant", "model": "resnet32"}
+    config = resolve_run(photos, values=values).resolved.config
+    assert (config.schedule.kind, config.schedule.epochs) == ("constant", 30)
+    assert config.model.name == "resnet32"
+
+
+def test_all_images_of_a_meta_folder_are_the_meta_set(photos):
+    for name in ("cat", "dog"):
+        for split, numbers in (("meta", range(15)), ("train", range(15, 20))):
+            (photos / split / name).mkdir(parents=True)
+            for i in numbers:
+                image = photos / name / f"{i:02}.png"
+                image.rename(photos / split / name / image.name)
+    settings = ["data.validation_fraction=0", "data.test_fraction=0.2"]
+    config = resolve_run(photos, settings).resolved.config
+    assert config.method.name == "famus"
+    assert len(load_dataset(config.data, config.noise, 0).meta) == 30
+
+
 def test_a_preset_that_adds_noise_is_refused_for_own_data(photos):
     settings = ["data=own", f"data.root={photos}", "data.image_size=8"]
     with pytest.raises(UserError, match="digits adds wrong labels, and nobody knows which"):
