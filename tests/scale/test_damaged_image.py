@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
 
 SETTINGS = {
     "data": {"name": "folders", "image_size": 16, "meta_per_class": 2, "validation_fraction": 0.2},
+    "noise": {"kind": "none"},
     "model": {"name": "preact_resnet8", "widths": [8, 8, 16], "norm": "group"},
     "method": {"name": "ce"},
     "schedule": {"epochs": 2},
