@@ -15,8 +15,8 @@ from torch import Tensor
 __all__ = ["Neighbours", "reference_places"]
 
 _REFERENCE = 20_000  # examples among which neighbours are looked for
-_NEIGHBOURS = 20
-_SHARE = 2  # neighbours are at most 1 in so many of the examples of a class of average size
+_NEIGHBOURS = 50
+_SHARE = 5  # neighbours are at most 1 in so many of the examples of a class of average size
 _ROWS = 512
 
 
@@ -29,8 +29,8 @@ def reference_places(count: int) -> Tensor:
 class Neighbours:
     """The near neighbours of examples in the space of a network's logits.
 
-    An example's neighbours are the 20 reference examples with the nearest logits, in Euclidean
-    distance; fewer where a class has less than 40. A reference example is among its own.
+    An example's neighbours are the 50 reference examples with the nearest logits, in Euclidean
+    distance; fewer where there are less than 250 a class. A reference example is among its own.
 
     Args:
         logits_MC: of the reference.

@@ -103,8 +103,8 @@ class OneNetwork:
 
 
 def judged_epochs(epochs: int, count: int) -> set[int]:
-    """At most `count` epochs, spread evenly over the second half of the training, the last one too.
+    """At most `count` epochs, spread evenly over the last quarter of the training, the last too.
 
-    By then the network knows the classes; the mean over several epochs is steadier than one.
+    By then the network knows the classes, and the mean over several epochs is steadier than one.
     """
-    return {epochs - round(i * epochs / (2 * count)) for i in range(count)}
+    return {epochs - i * epochs // (4 * count) for i in range(count)}

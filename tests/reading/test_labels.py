@@ -155,6 +155,63 @@ def test_wrong_labels_of_noisy_digits_are_found_no_worse_than_by_cleanlab(run):
     assert (suggested["predicted_label"] == suggested["true_label"]).mean() > 0.85
 
 
+def draw(root, split, count):
+    """Images of three classes that a network tells apart: a bright third, another in each."""
+    rng = np.random.default_rng(count)
+    for label, name in enumerate("abc"):
+        folder = root / split / name
+        folder.mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 60, (12, 12, 3), dtype=np.uint8)
+            pixels[4 * label : 4 * label + 4] += 150
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+
+
+def trained_on_folders(root, *settings):
+    few = ("model.name=preact_resnet8", "model.widths=[8,8,16]", "schedule.epochs=6",
+           "optimiser.lr=0.05", "run.batch_size=16", "run.threads=1")  # fmt: skip
+    data = ("data.name=folders", f"data.root={root / 'data'}", "data.image_size=12",
+            "data.augment=none", "data.meta_per_class=0", "method=ce")  # fmt: skip
+    return fr.train(None, *data, *few, f"run.root={root}", *settings).path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folders")
+    draw(root / "data", "train", 66)
+    draw(root / "data", "test", 10)
+    return root
+
+
+def test_the_list_of_clean_labels_is_empty(folders):
+    labels = fr.load_labels(path := trained_on_folders(folders, "run.name=clean"))
+    assert len(labels) > 170
+    assert labels["is_label_issue"].mean() <= 0.01
+    assert estimate_wrong(fr.load_samples(path)).high <= 0.02 * len(labels)
+    assert (labels["true_label"] == -1).all()
+
+
+def test_noise_on_ones_own_folders_can_be_measured(folders):
+    noise = ("noise.kind=symmetric_excl", "noise.rate=0.3", "run.name=noisy")
+    labels = fr.load_labels(path := trained_on_folders(folders, *noise))
+    quality = label_quality(labels)
+    assert quality["wrong"] == pytest.approx(0.3, abs=0.01)
+    assert quality["auroc"] > 0.95
+    found = estimate_wrong(fr.load_samples(path))
+    assert found.low <= 0.3 * len(labels) <= found.high + 0.02 * len(labels)
+    issues = labels[labels["is_label_issue"]]
+    assert (issues["predicted_label"] != issues["given_label"]).all()
+    assert (issues["predicted_label"] == issues["true_label"]).mean() > 0.9
+
+
+def test_few_of_the_digits_as_published_are_called_wrong(tmp_path):
+    settings = ("noise.kind=none", "noise.rate=0", "method=ce", "schedule.epochs=10")
+    result = fr.train("digits", *settings, f"run.root={tmp_path}", "run.threads=1")
+    labels = fr.load_labels(result.path)
+    assert labels["is_label_issue"].mean() <= 0.01
+    assert sorted(fr.load_samples(result.path)["epoch"].unique()) == [8, 9, 10]
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     def call(*arguments):
