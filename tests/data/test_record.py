@@ -106,7 +106,7 @@ def test_noise_on_labels_of_unknown_truth_takes_them_as_true(tmp_path: Path):
     """A run of a version that recorded these as unknown goes on."""
     images(tmp_path)
     settings = ("data.name=folders", f"data.root={tmp_path}", "data.image_size=8",
-                "data.meta_per_class=2", "noise.rate=0.5")  # fmt: skip
+                "data.meta_per_class=2", "noise.kind=symmetric", "noise.rate=0.5")  # fmt: skip
     config = resolve("digits", settings).config
     data = load_dataset(config.data, config.noise, 0)
     assert data.train.true_labels.bincount().tolist() == [9, 9]
