@@ -41,7 +41,8 @@ def labels(
     if to is not None:
         check_target(to, ".csv", ".parquet", ".html")
     from famus_ray.cli.output import say
-    from famus_ray.reading.labels import load_labels, what_is_missing, why_weak
+    from famus_ray.reading.folders import load_samples
+    from famus_ray.reading.labels import estimate_wrong, load_labels, what_is_missing, why_weak
     from famus_ray.records.folders import find_folder
 
     ranked, warning, notes = load_labels(name), why_weak(name), what_is_missing(name)
@@ -65,9 +66,10 @@ def labels(
 
         shown = ranked.head(top or 20).round({"label_score": 4})
         print_frame(shown.drop(columns=_in_names(shown)))
-        issues = int(ranked["is_label_issue"].sum())
+        issues, found = int(ranked["is_label_issue"].sum()), estimate_wrong(load_samples(name))
         print(
-            f"{issues} of {len(ranked)} labels are more probably wrong than right\n"
+            f"{issues} of {len(ranked)} labels are probably wrong; between {found.low} and "
+            f"{found.high} by other ways of counting\n"
             f"next: famus-ray labels {quoted(name)} --to labels.html"
         )
 

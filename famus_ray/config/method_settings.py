@@ -204,7 +204,8 @@ class DivisionConfig(Section):
     meta_threshold: Float = Field(0.8, ge=0, lt=1)
     """Examples with a higher p(clean) are the pseudo-clean meta set."""
     keep: Int = Field(5, ge=1, le=1_000_000)
-    """Divisions that samples.parquet holds, the latest ones."""
+    """Divisions that samples.parquet holds. Of two networks the latest ones; one network judges the
+    labels at so many epochs, spread evenly over the last quarter of the training."""
 
 
 class PipelineConfig(Section):

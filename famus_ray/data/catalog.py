@@ -114,8 +114,9 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     """The data set of a config, split and corrupted.
 
     Validation and meta examples are taken from each class of the training set before the
-    corruption, so they are as clean as the published data. If the data set has validation or
-    meta examples of its own, these are used instead. The test set is the data set's own.
+    corruption, so they are as clean as the published data. Where true labels are unknown and
+    noise is drawn, the labels before it are taken as the true ones. If the data set has validation
+    or meta examples of its own, these are used instead. The test set is the data set's own.
 
     Args:
         data, noise: sections of the config.
@@ -125,6 +126,8 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
         UserError: data missing or damaged, or too few examples of a class.
     """
     source = read_source(data)
+    if noise.kind not in ("none", "file"):
+        source = replace(source, train=_taken_as_true(source.train))
     train, parts = source.train, _parts(source)
     mean, std = channel_statistics(train, data.channels, data.name)
     kept = readable(parts, data)
@@ -158,6 +161,12 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
         left_out=left_out,
         class_names=train.class_names,
     )  # fmt: skip
+
+
+def _taken_as_true(images: Images) -> Images:
+    """The images with their labels as the true ones where these are unknown."""
+    truth = np.where(images.truth == UNKNOWN, images.labels, images.truth)
+    return replace(images, true_labels=truth)
 
 
 def _parts(source: Source) -> dict[str, Images]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 from torch import Tensor
 
 from famus_ray.data.catalog import Dataset, Split
-from famus_ray.data.images import Paths
+from famus_ray.data.images import UNKNOWN, Paths
 
 __all__ = ["changes", "labels_of", "record"]
 
@@ -52,11 +54,26 @@ def changes(then: Mapping[str, Any], labels: pd.DataFrame | None, data: Dataset)
         if name in then and then[name] != now[name]
     ]
     odd = _other_contents(then, data)
+    if odd and labels is not None:  # an earlier version knew fewer true labels, under noise
+        odd = _other_contents(then, _as_known(data, labels))
     if not found and not odd:
         return []
     if labels is not None and not found and (other := _other_labels(labels, data)):
         found.append(other)
     return found or [f"other {name}" for name in odd]
+
+
+def _as_known(data: Dataset, labels: pd.DataFrame) -> Dataset:
+    """The data with the true labels unknown that `labels` does not know."""
+
+    def known(name: str) -> Split:
+        split: Split = getattr(data, name)
+        rows = labels[(labels["split"] == name) & (labels["true_label"] < 0)]
+        unknown = torch.isin(split.ids.cpu(), torch.tensor(rows["id"].to_numpy()))
+        unknown = unknown.to(split.ids.device)
+        return replace(split, true_labels=split.true_labels.masked_fill(unknown, UNKNOWN))
+
+    return replace(data, train=known("train"), meta=known("meta"), validation=known("validation"))
 
 
 def _other_contents(then: Mapping[str, Any], data: Dataset) -> list[str]:

@@ -15,7 +15,8 @@ from famus_ray.errors import UserError
 from famus_ray.records.folders import find_folder, is_study, load_config
 from famus_ray.records.ledger import is_held, table_of
 from famus_ray.records.rebuilt import all_events
-from famus_ray.records.tables import CURVES, SAMPLES, TRIALS, read_table
+from famus_ray.records.samples import read_samples
+from famus_ray.records.tables import CURVES, TRIALS, read_table
 
 __all__ = [
     "RunSummary",
@@ -168,6 +169,8 @@ def load_samples(run: str | Path) -> pd.DataFrame:
     - `label`, `true_label`: the label in training, and before corruption (-1 where unknown);
     - `prediction`: the class with the highest probability;
     - `loss`: cross-entropy of `label` in nats;
+    - `p_label`: probability of `label`, the mean over near neighbours, in [0, 1];
+    - `rival`, `p_rival`: the other class with the highest such probability, and that one;
     - `p_clean`: probability that `label` is right, in [0, 1], from the mixture;
     - `weight`: from the meta model, in (0, 1), before normalisation; empty without one.
 
@@ -186,10 +189,7 @@ def load_samples(run: str | Path) -> pd.DataFrame:
             f"{path}: has not judged its labels yet; `famus-ray resume "
             f"{shlex.quote(str(path))}` finishes the run"
         )
-    frame = read_table(path / "samples.parquet", SAMPLES)
-    if "network" not in frame:
-        frame.insert(1, "network", 0)
-    return frame
+    return read_samples(path / "samples.parquet")
 
 
 def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 
 from famus_ray.errors import UserError
+from famus_ray.reading.confident import Estimate, estimate, judged
 from famus_ray.reading.folders import load_curves, load_samples
 from famus_ray.reading.label_names import with_names
 from famus_ray.records.folders import find_folder, load_config
+from famus_ray.records.samples import with_all_columns
 from famus_ray.records.tables import LABELS, read_table
 
 __all__ = [
+    "Estimate",
     "LabelQuality",
+    "estimate_wrong",
     "label_quality",
     "load_labels",
     "rank_labels",
@@ -24,7 +28,6 @@ __all__ = [
 
 LabelQuality = dict[str, float]
 
-_ISSUE_BELOW = 0.5
 _TRUSTED_FROM = 0.25  # of the way from guessing to always right
 
 
@@ -54,32 +57,46 @@ def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
     The columns are those of cleanlab's label issues, and some more:
 
     - `id`: the example's place in the data set's training order;
-    - `is_label_issue`: whether its label is more probably wrong than right;
-    - `label_score`: probability that the label is right, in [0, 1]: mean of p_clean;
+    - `is_label_issue`: whether its label is probably wrong: another class is more probable, and
+      as probable as it is on average for the examples that have it as their label (confident
+      learning, Northcutt et al. 2021);
+    - `label_score`: probability of the label, in [0, 1]: the mean of `p_label`;
     - `given_label`: the label that training saw;
-    - `predicted_label`: the class most often predicted; of ties the one predicted last;
+    - `predicted_label`: the most probable class; of an issue never the given label;
     - `loss`: mean cross-entropy of the given label, in nats; it ranks equal scores;
-    - `judgements`: number of judgements (divisions times networks) in the row;
+    - `judgements`: number of judgements (epochs times networks) in the row;
     - `true_label`: before corruption, -1 where unknown.
 
     Args:
         samples: rows of `tables.SAMPLES`.
     """
-    p_clean = samples["p_clean"].fillna(np.exp(-samples["loss"]))
-    by_id = samples.assign(p_clean=p_clean).groupby("id", sort=True)
+    samples = with_all_columns(samples)
+    by_id = samples.groupby("id", sort=True)
+    found = judged(samples)
     ranked = pd.DataFrame(
         {
-            "label_score": by_id["p_clean"].mean(),
-            "given_label": by_id["label"].first(),
-            "predicted_label": _most_predicted(samples),
+            "is_label_issue": found["is_issue"],
+            "label_score": found["p_label"],
+            "given_label": found["label"],
+            "predicted_label": found["rival"].where(
+                found["p_rival"] > found["p_label"], found["label"]
+            ),
             "loss": by_id["loss"].mean(),
             "judgements": by_id.size(),
             "true_label": by_id["true_label"].first(),
         }
     )
-    ranked.insert(0, "is_label_issue", ranked["label_score"] < _ISSUE_BELOW)
     ranked = ranked.sort_values(["label_score", "loss"], ascending=[True, False], kind="stable")
     return ranked.reset_index()
+
+
+def estimate_wrong(samples: pd.DataFrame) -> Estimate:
+    """The number of wrong labels among the judged ones, with an interval: see `Estimate`.
+
+    Args:
+        samples: rows of `tables.SAMPLES`.
+    """
+    return estimate(with_all_columns(samples))
 
 
 def label_quality(ranked: pd.DataFrame) -> LabelQuality:
@@ -196,10 +213,3 @@ def _held_out(run: Path) -> dict[str, int]:
         for split in ("validation", "meta")
         if by_split.get(split) and not by_split[split] & trained
     }
-
-
-def _most_predicted(samples: pd.DataFrame) -> pd.Series[int]:
-    votes = samples.groupby(["id", "prediction"])["epoch"].agg(["size", "max"]).reset_index()
-    votes = votes.sort_values(["id", "size", "max"], kind="stable")
-    winner: pd.Series[int] = votes.groupby("id")["prediction"].last()
-    return winner

@@ -33,6 +33,7 @@ from famus_ray.files import replaced, write_json, write_text
 from famus_ray.records.checkpoint import save_checkpoint
 from famus_ray.records.folders import load_manifest
 from famus_ray.records.manifest import manifest
+from famus_ray.records.samples import read_samples
 from famus_ray.records.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 
 __all__ = ["RunFolder", "config_text"]
@@ -147,7 +148,7 @@ class RunFolder:
         """The divisions of the epochs up to the given one; None before the first division."""
         if not self.samples.is_file():
             return None
-        frame = read_table(self.samples, SAMPLES)
+        frame = read_samples(self.samples)
         kept = frame[frame["epoch"] <= up_to_epoch]
         return kept.reset_index(drop=True) if len(kept) else None
 

@@ -60,7 +60,7 @@ LABELS = Table(
 )
 SAMPLES = Table(
     "samples",
-    2,  # version 1 had no column `network`
+    3,  # version 2 had no `p_label`, `rival` and `p_rival`, version 1 no `network`
     {
         "epoch": ("int32", "epochs", "completed epochs when the division was made"),
         "network": ("int32", "", "the network that judged: 0, or 1 for the second of two"),
@@ -69,6 +69,9 @@ SAMPLES = Table(
         "true_label": ("int64", "", "the label before corruption, -1 where unknown"),
         "prediction": ("int64", "", "the class with the highest probability"),
         "loss": ("float64", "nats", "cross-entropy of the label, in evaluation mode"),
+        "p_label": ("float64", "", "probability of the label, the mean over near neighbours"),
+        "rival": ("int64", "", "the other class with the highest such probability"),
+        "p_rival": ("float64", "", "that probability"),
         "p_clean": ("float64", "", "probability that the label is right, from the mixture"),
         "weight": ("float64", "", "in (0, 1), before normalisation; empty without a meta model"),
     },

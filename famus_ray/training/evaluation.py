@@ -1,8 +1,9 @@
-"""Evaluation: accuracy and loss of a split; loss, prediction and weight of training examples."""
+"""Evaluation: accuracy and loss of a split; judgements of training examples."""
 
-# Shapes: N examples of the split, C classes.
+# Shapes: N examples of the split, B of them in a batch, C classes.
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from famus_ray.batch import Batch
 from famus_ray.config.schema import DivisionConfig
 from famus_ray.data.batches import eval_batches
 from famus_ray.data.catalog import Dataset, Split
@@ -20,6 +22,7 @@ from famus_ray.distributed import all_reduce_sum_, rank, world_size
 from famus_ray.meta.heads import LearnedWeights
 from famus_ray.models.modes import eval_mode
 from famus_ray.training.division import clean_probability
+from famus_ray.training.neighbours import Neighbours, reference_places
 
 __all__ = ["Judgement", "evaluate", "judge", "samples_frame"]
 
@@ -47,18 +50,24 @@ def evaluate(model: nn.Module, data: Dataset, split: Split) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A network's loss, prediction and weight for every training example.
+    """What a network says of every training example and its label, in evaluation mode.
 
     Every process has the same values.
 
     Attributes:
-        losses_N: cross-entropy of the label, in nats, in evaluation mode.
+        losses_N: cross-entropy of the label, in nats.
         predictions_N: the class with the highest probability.
+        p_label_N: probability of the label, the mean over near neighbours (`Neighbours`).
+        rivals_N: the class other than the label with the highest such probability.
+        p_rival_N: that probability.
         weights_N: the meta model's weights in (0, 1), NaN without one.
     """
 
     losses_N: NDArray[np.float64]
     predictions_N: NDArray[np.int64]
+    p_label_N: NDArray[np.float64]
+    rivals_N: NDArray[np.int64]
+    p_rival_N: NDArray[np.float64]
     weights_N: NDArray[np.float64]
 
     def p_clean(self, division: DivisionConfig, seed: int) -> NDArray[np.float64]:
@@ -79,22 +88,52 @@ class Judgement:
 @torch.no_grad()
 def judge(model: nn.Module, data: Dataset, head: nn.Module) -> Judgement:
     """The network's judgement of the whole training set; each process evaluates its share."""
-    rows = []
     weighting = next((m for m in head.modules() if isinstance(m, LearnedWeights)), None)
+    rows = []
     with eval_mode(model):
-        for inputs, labels in eval_batches(data, _share(data.train)):
-            logits_BC = model(inputs)
+        near, batches = _near(model, data)
+        for logits_BC, labels in batches:
             losses_B = F.cross_entropy(logits_BC, labels, reduction="none")
+            p_label_B, rivals_B, p_rival_B = near.judge(logits_BC, labels)
             weights_B = torch.full_like(losses_B, float("nan"))
             if weighting is not None:
                 weights_B = weighting.weight_net(weighting.example_loss(logits_BC, labels))
-            rows.append(torch.stack([losses_B, logits_BC.argmax(dim=1), weights_B]).double())
-    gathered_3N = torch.zeros(3, len(data.train), dtype=torch.float64)
-    if rows:
-        gathered_3N[:, rank() :: world_size()] = torch.cat(rows, dim=1).cpu()
-    sum_to_all(gathered_3N)
-    losses_N, predictions_N, weights_N = gathered_3N.numpy()
-    return Judgement(losses_N, predictions_N.astype(np.int64), weights_N)
+            found = (losses_B, logits_BC.argmax(dim=1), p_label_B, rivals_B, p_rival_B, weights_B)
+            rows.append(torch.stack([column.double() for column in found]))
+    gathered_6N = _gathered(torch.cat(rows, dim=1) if rows else None, (6, len(data.train)))
+    losses_N, predictions_N, p_label_N, rivals_N, p_rival_N, weights_N = gathered_6N.numpy()
+    return Judgement(
+        losses_N, predictions_N.astype(np.int64),
+        p_label_N, rivals_N.astype(np.int64), p_rival_N, weights_N,
+    )  # fmt: skip
+
+
+def _near(model: nn.Module, data: Dataset) -> tuple[Neighbours, Iterator[Batch]]:
+    """The neighbourhoods of the training set, and this process's logits and labels in batches.
+
+    A training set that is its own reference is evaluated once, a larger one batch by batch.
+    """
+    share, places = _share(data.train), reference_places(len(data.train))
+    is_all = len(places) == len(data.train)
+    reference = share if is_all else _share(data.train[places])
+    mine = [model(inputs) for inputs, _ in eval_batches(data, reference)]
+    shape = (data.classes, len(places))
+    logits_CM = _gathered(torch.cat(mine).T if mine else None, shape)
+    like = mine[0] if mine else data.train.labels.float()
+    near = Neighbours(logits_CM.T.to(like))
+    if is_all:
+        sizes = [len(part) for part in mine]
+        return near, zip(mine, share.labels.split(sizes) if sizes else (), strict=True)
+    return near, ((model(inputs), labels) for inputs, labels in eval_batches(data, share))
+
+
+def _gathered(mine: Tensor | None, shape: tuple[int, int]) -> Tensor:
+    """The columns of all processes on the CPU; each has every n-th one, for n processes."""
+    gathered = torch.zeros(shape, dtype=torch.float64)
+    if mine is not None:
+        gathered[:, rank() :: world_size()] = mine.double().cpu()
+    sum_to_all(gathered)
+    return gathered
 
 
 def samples_frame(
@@ -110,6 +149,9 @@ def samples_frame(
             "true_label": data.train.true_labels.cpu().numpy(),
             "prediction": found.predictions_N,
             "loss": found.losses_N,
+            "p_label": found.p_label_N,
+            "rival": found.rivals_N,
+            "p_rival": found.p_rival_N,
             "p_clean": p_clean_N,
             "weight": found.weights_N,
         }

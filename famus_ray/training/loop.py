@@ -128,8 +128,8 @@ def epochs(
         folder.check_data(data)
         state.load_state_dict(load_checkpoint(folder.last, device))
         state.curves = folder.read_curves(up_to_epoch=state.epoch)
-        # The division after epoch `state.epoch` is made in the next one, after this checkpoint.
-        divided = state.epoch if state.epoch == last else state.epoch - 1
+        # Two networks make the division after epoch `state.epoch` after this checkpoint.
+        divided = state.epoch - (not state.procedure.divides_after(state.epoch))
         state.samples = folder.read_samples(up_to_epoch=divided)
     elif rank() == 0:
         folder.begin(config, data)
@@ -144,6 +144,8 @@ def epochs(
                 raise Diverged(f"{error}; {kept}{what_may_help(config)}") from error
             state.epoch += 1
             state.curves += [(state.epoch, name, value) for name, value in metrics.items()]
+            if state.epoch < last and state.procedure.divides_after(state.epoch):
+                state.procedure.divide(state.epoch)
             state.keep_divisions(config.division.keep)
             if rank() == 0:
                 _save(config, state, folder, metrics)

@@ -21,7 +21,7 @@ from famus_ray.data.catalog import Dataset
 from famus_ray.training.evaluation import judge, samples_frame
 from famus_ray.training.learner import Learner, new_learner
 
-__all__ = ["OnStep", "OneNetwork", "Procedure"]
+__all__ = ["OnStep", "OneNetwork", "Procedure", "judged_epochs"]
 
 OnStep = Callable[[int, int, int], None]
 
@@ -49,6 +49,10 @@ class Procedure(Protocol):
 
     def divide(self, epoch: int) -> None:
         """Judges every training example with the current networks and adds to `divisions`."""
+        ...
+
+    def divides_after(self, epoch: int) -> bool:
+        """Whether the loop makes a division after `epoch` completed ones, before its checkpoint."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -87,8 +91,20 @@ class OneNetwork:
         p_clean_N = found.p_clean(self.config.division, self.config.run.seed)
         self.divisions.append(samples_frame(self.data, found, p_clean_N, epoch, network=0))
 
+    def divides_after(self, epoch: int) -> bool:
+        """Whether `epoch` is one of `judged_epochs`."""
+        return epoch in judged_epochs(self.config.schedule.epochs, self.config.division.keep)
+
     def state_dict(self) -> dict[str, Any]:
         return self.learner.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.learner.load_state_dict(state)
+
+
+def judged_epochs(epochs: int, count: int) -> set[int]:
+    """At most `count` epochs, spread evenly over the last quarter of the training, the last too.
+
+    By then the network knows the classes, and the mean over several epochs is steadier than one.
+    """
+    return {epochs - i * epochs // (4 * count) for i in range(count)}

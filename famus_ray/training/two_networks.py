@@ -165,6 +165,10 @@ class TwoNetworks:
         """
         self._divide(self.data, epoch)
 
+    def divides_after(self, epoch: int) -> bool:
+        """Whether all epochs are completed: the others begin with a division."""
+        return epoch == self.config.schedule.epochs
+
     def _divide(self, data: Dataset, epoch: int) -> None:
         self._last = []
         for learner in self.learners:

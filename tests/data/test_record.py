@@ -100,3 +100,22 @@ def test_image_files_are_known_by_name(tmp_path: Path, storage):
         (tmp_path / "train" / "cat" / "0.png").read_bytes()
     )
     assert "training images" in changes(then, labels, load())[0]
+
+
+def test_noise_on_labels_of_unknown_truth_takes_them_as_true(tmp_path: Path):
+    """A run of a version that recorded these as unknown goes on."""
+    images(tmp_path)
+    settings = ("data.name=folders", f"data.root={tmp_path}", "data.image_size=8",
+                "data.meta_per_class=2", "noise.kind=symmetric", "noise.rate=0.5")  # fmt: skip
+    config = resolve("digits", settings).config
+    data = load_dataset(config.data, config.noise, 0)
+    assert data.train.true_labels.bincount().tolist() == [9, 9]
+    assert data.train.labels.ne(data.train.true_labels).any()
+    unknown = {
+        name: replace(split, true_labels=torch.full_like(split.true_labels, -1))
+        for name in ("train", "meta", "validation")
+        for split in [getattr(data, name)]
+    }
+    earlier = replace(data, **unknown)
+    assert changes(record(earlier), labels_of(earlier), data) == []
+    assert changes(record(data), labels_of(data), earlier) != []

@@ -18,41 +18,72 @@ import famus_ray as fr
 from famus_ray.cli import main
 from famus_ray.config import resolve
 from famus_ray.data.digits import read_digits
-from famus_ray.reading.labels import label_quality, rank_labels, what_is_missing, why_weak
+from famus_ray.reading.labels import (
+    Estimate,
+    estimate_wrong,
+    label_quality,
+    rank_labels,
+    what_is_missing,
+    why_weak,
+)
 from famus_ray.records.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 from famus_ray.training.out_of_sample import cleanlab_ranking
 
 COLUMNS = {"id", "is_label_issue", "label_score", "given_label", "predicted_label"}
 
 
-def judgement(id, p_clean, prediction, epoch=1, network=0, label=0, true_label=0, loss=1.0):
+def judgement(id, p_label, rival, p_rival, epoch=1, network=0, label=0, true_label=0, loss=1.0):
     return {
         "epoch": epoch, "network": network, "id": id, "label": label, "true_label": true_label,
-        "prediction": prediction, "loss": loss, "p_clean": p_clean, "weight": 0.5,
+        "prediction": rival if p_rival > p_label else label, "loss": loss, "p_label": p_label,
+        "rival": rival, "p_rival": p_rival, "p_clean": 0.5, "weight": 0.5,
     }  # fmt: skip
 
 
-def test_epochs_and_networks_are_summed_up_in_one_row():
-    samples = pd.DataFrame([
-        judgement(7, 0.75, 0), judgement(7, 0.5, 0, network=1), judgement(7, 0.25, 2, epoch=2),
-        judgement(3, 0.1, 4, loss=3.0), judgement(3, 0.3, 5, epoch=2, loss=5.0),
-        judgement(3, 0.2, 4, epoch=2, network=1, loss=4.0),
-        judgement(5, 0.5, 1, epoch=1, loss=2.0), judgement(5, 0.5, 8, epoch=2, loss=2.0),
-    ])  # fmt: skip
-    ranked = rank_labels(samples)
-    assert ranked["id"].tolist() == [3, 5, 7]  # 5 and 7 score alike; 5 has the higher loss
-    np.testing.assert_allclose(ranked["label_score"], [0.2, 0.5, 0.5])
-    assert ranked["is_label_issue"].tolist() == [True, False, False]
-    assert ranked["predicted_label"].tolist() == [4, 8, 0]  # of equals the last one
-    assert ranked["judgements"].tolist() == [3, 2, 3]
-    np.testing.assert_allclose(ranked["loss"], [4.0, 2.0, 1.0])
+# The labels of examples 5 and 6 are 1, with a mean probability of 0.7.
+BY_HAND = [
+    judgement(7, 0.6, 1, 0.4), judgement(7, 0.4, 2, 0.6, epoch=2),
+    judgement(7, 0.8, 2, 0.2, epoch=3),
+    judgement(3, 0.1, 1, 0.9, loss=3.0), judgement(3, 0.3, 1, 0.6, epoch=2, loss=5.0),
+    judgement(3, 0.2, 2, 0.8, epoch=3, loss=4.0),
+    judgement(4, 0.2, 1, 0.8), judgement(4, 0.2, 1, 0.8, epoch=2),
+    judgement(4, 0.2, 1, 0.8, epoch=3),
+    judgement(8, 1.0, 1, 0.0), judgement(8, 1.0, 1, 0.0, epoch=2),
+    judgement(8, 1.0, 1, 0.0, epoch=3),
+    judgement(5, 0.5, 0, 0.5, label=1), judgement(5, 0.5, 0, 0.5, epoch=2, label=1),
+    judgement(5, 0.5, 0, 0.5, epoch=3, label=1),
+    judgement(6, 0.9, 0, 0.1, label=1), judgement(6, 0.9, 0, 0.1, epoch=2, label=1),
+    judgement(6, 0.9, 0, 0.1, epoch=3, label=1),
+]  # fmt: skip
 
 
-def test_a_table_of_one_network_is_ranked_too():
-    samples = pd.DataFrame([judgement(1, 0.2, 3), judgement(2, np.nan, 0, loss=0.1)])
-    ranked = rank_labels(samples.drop(columns="network"))
+def test_judgements_are_summed_up_in_one_row():
+    ranked = rank_labels(pd.DataFrame(BY_HAND))
+    assert ranked["id"].tolist() == [3, 4, 5, 7, 6, 8]  # of equals the higher loss first
+    np.testing.assert_allclose(ranked["label_score"], [0.2, 0.2, 0.5, 0.6, 0.9, 1.0])
+    # 3 has the rival 1 with (0.9 + 0.6 + 0) / 3 = 0.5, less than the usual 0.7 of that class.
+    assert ranked["is_label_issue"].tolist() == [False, True, False, False, False, False]
+    assert ranked["predicted_label"].tolist() == [1, 1, 1, 0, 1, 0]
+    assert ranked["judgements"].tolist() == [3] * 6
+    np.testing.assert_allclose(ranked["loss"], [4.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+
+
+def test_the_estimate_goes_from_what_all_judgements_call_wrong_to_the_scaled_count():
+    found = estimate_wrong(pd.DataFrame(BY_HAND))
+    # 4 is an issue in each epoch. Of label 0 it is one, 7 and 8 are confidently right: 1/3 of 4.
+    assert found == Estimate(wrong=1, low=1, high=1)
+    more = pd.DataFrame(BY_HAND)
+    more.loc[more["id"].eq(4) & more["epoch"].eq(2), ["p_label", "p_rival"]] = [0.4, 0.3]
+    assert estimate_wrong(more).low == 0
+
+
+def test_a_table_of_an_earlier_version_is_ranked_too():
+    rows = [judgement(1, 0, 3, 1, loss=2.0), judgement(2, 1, 3, 0, loss=0.1)]
+    new = ["network", "p_label", "rival", "p_rival"]
+    ranked = rank_labels(pd.DataFrame(rows).drop(columns=new))
     assert ranked["id"].tolist() == [1, 2]
-    assert ranked["label_score"][1] == pytest.approx(np.exp(-0.1))
+    np.testing.assert_allclose(ranked["label_score"], np.exp([-2.0, -0.1]))
+    assert ranked["predicted_label"].tolist() == [3, 0]
 
 
 def test_quality_is_the_auroc_and_the_precision_at_the_number_of_wrong_labels():
@@ -122,6 +153,63 @@ def test_wrong_labels_of_noisy_digits_are_found_no_worse_than_by_cleanlab(run):
     assert ours["precision"] >= label_quality(theirs)["precision"]
     suggested = labels[labels["is_label_issue"]]
     assert (suggested["predicted_label"] == suggested["true_label"]).mean() > 0.85
+
+
+def draw(root, split, count):
+    """Images of three classes that a network tells apart: a bright third, another in each."""
+    rng = np.random.default_rng(count)
+    for label, name in enumerate("abc"):
+        folder = root / split / name
+        folder.mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 60, (12, 12, 3), dtype=np.uint8)
+            pixels[4 * label : 4 * label + 4] += 150
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+
+
+def trained_on_folders(root, *settings):
+    few = ("model.name=preact_resnet8", "model.widths=[8,8,16]", "schedule.epochs=6",
+           "optimiser.lr=0.05", "run.batch_size=16", "run.threads=1")  # fmt: skip
+    data = ("data.name=folders", f"data.root={root / 'data'}", "data.image_size=12",
+            "data.augment=none", "data.meta_per_class=0", "method=ce")  # fmt: skip
+    return fr.train(None, *data, *few, f"run.root={root}", *settings).path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folders")
+    draw(root / "data", "train", 66)
+    draw(root / "data", "test", 10)
+    return root
+
+
+def test_the_list_of_clean_labels_is_empty(folders):
+    labels = fr.load_labels(path := trained_on_folders(folders, "run.name=clean"))
+    assert len(labels) > 170
+    assert labels["is_label_issue"].mean() <= 0.01
+    assert estimate_wrong(fr.load_samples(path)).high <= 0.02 * len(labels)
+    assert (labels["true_label"] == -1).all()
+
+
+def test_noise_on_ones_own_folders_can_be_measured(folders):
+    noise = ("noise.kind=symmetric_excl", "noise.rate=0.3", "run.name=noisy")
+    labels = fr.load_labels(path := trained_on_folders(folders, *noise))
+    quality = label_quality(labels)
+    assert quality["wrong"] == pytest.approx(0.3, abs=0.01)
+    assert quality["auroc"] > 0.95
+    found = estimate_wrong(fr.load_samples(path))
+    assert found.low <= 0.3 * len(labels) <= found.high + 0.02 * len(labels)
+    issues = labels[labels["is_label_issue"]]
+    assert (issues["predicted_label"] != issues["given_label"]).all()
+    assert (issues["predicted_label"] == issues["true_label"]).mean() > 0.9
+
+
+def test_few_of_the_digits_as_published_are_called_wrong(tmp_path):
+    settings = ("noise.kind=none", "noise.rate=0", "method=ce", "schedule.epochs=10")
+    result = fr.train("digits", *settings, f"run.root={tmp_path}", "run.threads=1")
+    labels = fr.load_labels(result.path)
+    assert labels["is_label_issue"].mean() <= 0.01
+    assert sorted(fr.load_samples(result.path)["epoch"].unique()) == [8, 9, 10]
 
 
 @pytest.fixture

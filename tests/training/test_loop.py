@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,11 @@ import pytest
 import torch
 
 import famus_ray as fr
+from famus_ray.config import resolve
 from famus_ray.errors import Diverged
+from famus_ray.records.run_folder import RunFolder
+from famus_ray.records.tables import SAMPLES, read_table, write_table
+from famus_ray.training.loop import epochs
 
 COMMAND = Path(sys.executable).with_name("famus-ray")
 SMALL = (
@@ -65,6 +70,24 @@ def test_a_run_that_is_stopped_and_resumed_equals_the_uninterrupted(
     assert f"go on with: famus-ray resume {cut}" in errors
     fr.resume(cut)
     assert_same_run(cut, uninterrupted)
+
+
+def test_a_run_begun_by_a_version_without_neighbours_goes_on(tmp_path: Path):
+    config = resolve("digits", (*SMALL, "schedule.epochs=8")).config
+    folder = RunFolder(tmp_path / "run")
+    reports = epochs(config, folder)
+    while next(reports).epoch < 7:
+        pass
+    reports.close()
+    old = read_table(folder.samples, SAMPLES).drop(columns=["p_label", "rival", "p_rival"])
+    columns = {name: SAMPLES.columns[name] for name in old}
+    write_table(folder.samples, replace(SAMPLES, version=2, columns=columns), old)
+    list(epochs(config, folder))
+    samples = fr.load_samples(folder.path)
+    assert sorted(samples["epoch"].unique()) == [7, 8]
+    assert samples["p_label"].between(0, 1).all()
+    assert list(samples) == list(SAMPLES.columns)
+    assert len(fr.load_labels(folder.path)) == samples["id"].nunique()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])  # Ctrl-C: above
