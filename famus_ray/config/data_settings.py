@@ -91,7 +91,8 @@ class ModelConfig(Section):
     name: Text = "preact_resnet18"
     """preact_resnet18, preact_resnet8, resnet32, wrn28_10, wrn40_2 (wrnDEPTH_FACTOR), or any
     classifier of timm or torchvision (timm/NAME, torchvision/NAME; a plain name is looked up in
-    that order)."""
+    that order), or the import path of your own, such as mine.nets:small: a function or class of
+    (classes, channels), or a network."""
     widths: Annotated[tuple[_Width, ...], Field(max_length=100)] | None = None
     """Channels of each stage of a preact_resnet, resnet32 or wrn."""
     norm: Literal["batch", "group"] = "batch"

@@ -1,4 +1,4 @@
-"""Networks by name: this package's own, and any classifier of timm or torchvision."""
+"""Networks by name: this package's own, any classifier of timm or torchvision, the user's own."""
 
 # Shapes: B images, H x W pixels.
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from famus_ray.config.import_path import is_import_path
 from famus_ray.config.schema import ModelConfig
 from famus_ray.errors import UserError, first_line, near, suggestion
 from famus_ray.models.cosine import CosineClassifier
+from famus_ray.models.of_the_user import of_the_user
 from famus_ray.models.preact_resnet import PreActResNet
 from famus_ray.models.resnet import ResNet
 from famus_ray.models.wide_resnet import WideResNet
@@ -29,6 +31,10 @@ _SMALL: dict[str, tuple[Small, tuple[int, ...], tuple[int, ...]]] = {
     "resnet32": (ResNet, (5, 5, 5), (16, 32, 64)),
 }
 _OWN = (*_SMALL, "wrn28_10", "wrn40_2")
+_HOW_OWN = (
+    "; one of your own is named by its import path, such as mine.nets:small (one that a script "
+    "registers with timm is known in that script only)"
+)
 
 
 def build_model(model: ModelConfig, classes: int, channels: int) -> nn.Module:
@@ -58,7 +64,8 @@ def _build(model: ModelConfig, classes: int, channels: int) -> nn.Module:
         if model.classifier == "cosine":
             built.linear = CosineClassifier(widths[-1], classes, model.logit_scale)
         return built
-    create = _of_library(model.name)
+    is_own = is_import_path(model.name)
+    create = of_the_user(model.name) if is_own else _of_library(model.name)
     for name in ("widths", "norm", "classifier"):
         value, default = getattr(model, name), getattr(ModelConfig(), name)
         if value != default:
@@ -98,7 +105,9 @@ def _of_library(name: str) -> Callable[[int, int], nn.Module]:
     if not in_torchvision or library not in ("", "torchvision"):
         known = {*_OWN, *timm.list_models(), *torchvision.models.list_models()}
         hint = suggestion(near(plain, known, most=3))
-        raise UserError(f"model.name = {name}: not here, in timm or in torchvision{hint}")
+        raise UserError(
+            f"model.name = {name}: not here, in timm or in torchvision{hint or _HOW_OWN}"
+        )
 
     def create(classes: int, channels: int) -> nn.Module:
         if channels != 3:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from famus_ray.config.import_path import is_import_path
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 from famus_ray.memory import free_memory, in_gib
@@ -82,9 +83,9 @@ def _of_network(config: Config, data: Dataset, free: float) -> dict[str, float]:
     from famus_ray.methods import build_step
     from famus_ray.models.catalog import build_model
 
+    settings = config.model.model_copy(update={"weights": None})
     try:
         with torch.device("meta"):
-            settings = config.model.model_copy(update={"weights": None})
             model = build_model(settings, data.classes, data.channels)
             parameters = networks * copies * _parameters(model) * _NUMBER
             if parameters > free:
@@ -92,6 +93,8 @@ def _of_network(config: Config, data: Dataset, free: float) -> dict[str, float]:
             step = build_step(config, model, data.classes, torch.Generator("cpu"))
             activations = _activations(model, data.train.pixels.shape[1:])
     except UserError:
+        if is_import_path(settings.name):  # it may need numbers; built with them, it is checked
+            return {}
         raise
     except Exception:  # noqa: BLE001 - whatever a network does that needs numbers
         return {}

@@ -50,10 +50,20 @@ def check_network(
             f"model.name = {config.model.name}: cannot take {shape} images ({first_line(error)})"
         ) from error
     if not isinstance(logits, Tensor) or logits.shape != (2, classes):
-        raise UserError(f"model.name = {config.model.name}: does not give logits (B, classes)")
+        raise UserError(
+            f"model.name = {config.model.name}: gives {_described(logits)} for two images of "
+            f"{classes} classes; it must be a tensor of the shape (2, {classes}), one logit for "
+            "each class"
+        )
     for key, rows in (("run.batch_size", len(inputs)), ("meta.batch_size", meta_rows)):
         if rows == 1:
             _check_one(model, config, inputs[:1], key)
+
+
+def _described(output: object) -> str:
+    if isinstance(output, Tensor):
+        return f"a tensor of the shape {tuple(output.shape)}"
+    return f"a {type(output).__name__}"
 
 
 def _check_one(model: nn.Module, config: Config, one: Tensor, key: str) -> None:

@@ -1,12 +1,18 @@
 """Networks by name, and the files that fill them with weights."""
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from famus_ray import UserError
+from famus_ray.config import resolve
 from famus_ray.config.schema import ModelConfig
 from famus_ray.models.catalog import build_model
+from famus_ray.training.loop import checked_data
 
 
 def build(name="preact_resnet8", classes=10, channels=1, seed=0, **settings):
@@ -169,3 +175,87 @@ def test_a_file_that_is_no_state_dict_is_named(tmp_path):
     torch.save([1, 2], path)
     with pytest.raises(UserError, match=r"weights\.pt"):
         build(weights=str(path))
+
+
+NETS = """
+import torch
+from torch import nn
+
+def small(classes, channels):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64 * channels, classes))
+
+class Net(nn.Sequential):
+    def __init__(self, classes, channels):
+        super().__init__(nn.Flatten(), nn.Linear(64 * channels, classes))
+
+torch.manual_seed(7)
+net = small(10, 1)
+five = small(5, 1)
+number = 3
+
+def one(classes):
+    return small(classes, 1)
+
+def broken(classes, channels):
+    return small(classes, channels.size)
+
+def nothing(classes, channels):
+    pass
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A file `ournets.py` in the working directory, which no other test imports."""
+    (tmp_path / "ournets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    sys.modules.pop("ournets", None)
+
+
+@pytest.mark.parametrize("name", ["small", "Net", "net"])
+def test_a_function_a_class_or_a_network_of_the_user_is_found_by_its_import_path(nets, name):
+    network = build(f"ournets:{name}").eval()
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_a_network_as_it_is_gives_copies_with_its_weights(nets):
+    first, second = build("ournets:net", seed=1), build("ournets:net", seed=2)
+    assert same(first.state_dict(), second.state_dict())
+    with torch.no_grad():
+        first[1].weight.zero_()
+    assert second[1].weight.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("ournets:no", "cannot be imported (module 'ournets' has no attribute 'no')"),
+        ("nowhere:net", "No module named 'nowhere'); looked for in "),
+        ("ournets:number", "is a int, neither a function nor a network"),
+        ("ournets:one", "cannot be called as one(classes, channels) (too many positional"),
+        ("ournets:broken", "failed for 10 classes and 1 channels (AttributeError: 'int' object"),
+        ("ournets:broken", "ournets.py, line 21)"),
+        ("ournets:nothing", "gave a NoneType, not a nn.Module"),
+        ("./ournets.py:net", "one of your own is named by its import path"),
+    ],
+)
+def test_what_makes_no_network_is_one_clear_message(nets, name, found):
+    with pytest.raises(UserError, match=re.escape(found)):
+        build(name)
+
+
+def test_the_first_import_draws_no_numbers_from_the_run(nets):
+    assert same(*(build("ournets:small", seed=3).state_dict() for _ in range(2)))
+
+
+def test_a_network_with_other_outputs_than_classes_is_refused_before_training(nets, tmp_path):
+    with pytest.raises(UserError, match=r"shape \(2, 5\) for two images of 10 classes"):
+        checked_data(resolve("digits", ["model.name=ournets:five"]).config)
+
+
+def test_a_network_that_cannot_be_built_without_numbers_is_not_refused_for_that(nets):
+    with Path("ournets.py").open("a") as file:
+        file.write("def seeing(c, k):\n    torch.ones(1).item()\n    return small(c, k)\n")
+    checked_data(resolve("digits", ["model.name=ournets:seeing"]).config)

@@ -22,7 +22,6 @@ def known_methods() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in files if file.stem not in _NO_METHOD))
 
 
-@cache
 def method_named(name: str) -> Method:
     """The declaration of a method.
 
@@ -33,8 +32,8 @@ def method_named(name: str) -> Method:
         ValueError: there is no such method; the message begins with a verb.
     """
     if name in known_methods():
-        found: Method = import_module(f"famus_ray.config.methods.{name}").METHOD
-        return found
+        known: Method = import_module(f"famus_ray.config.methods.{name}").METHOD
+        return known
     found = imported(name)
     if not isinstance(found, Method):
         raise ValueError(f"is a {type(found).__name__}, not a famus_ray.config.methods.Method")
