@@ -26,6 +26,7 @@ FLOORS = (
         "choices",
         "batch",
         "findings",
+        "handed",
     },
     {"config"},
     {"spaces", "models", "data"},

@@ -35,14 +35,13 @@ def imported(path: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except Exception as error:
-        raise ValueError(
-            f"cannot be imported ({first_line(error)}){_looked(error, here)}"
-        ) from error
+        reason = first_line(error) + _looked(error, here)
+        raise ValueError(f"cannot be imported ({reason})") from error
 
 
 def _looked(error: Exception, here: str) -> str:
     is_missing = isinstance(error, ModuleNotFoundError)
-    return f"; looked for in {here} and among the installed packages" if is_missing else ""
+    return f", looked for in {here} and among the installed packages" if is_missing else ""
 
 
 def own(setting: str, path: str) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from famus_ray.run_path import new_path
 from famus_ray.scale.capacity import Capacity, check_fits, check_fits_here
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.join import check_address
+from famus_ray.scale.parcel import parcel, settings_of
 from famus_ray.scale.reopening import reopened
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
@@ -181,9 +182,13 @@ def _fit(search: Search, space: Space, path: Path) -> None:
     from famus_ray.scale.worker_group import bundles
 
     config = space.base.config
+    searched = [value for _, settings in space.cases() for value in settings.values()]
     trainable = tune.with_resources(
         tune.with_parameters(
-            RunTrial, base=config.model_dump(mode="json"), folder=str(path.absolute())
+            RunTrial,
+            base=config.model_dump(mode="json"),
+            folder=str(path.absolute()),
+            parcel=parcel([*settings_of(config), *searched]),
         ),
         tune.PlacementGroupFactory(bundles(config.scale)),
     )
