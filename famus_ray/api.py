@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from famus_ray.config.resolve import resolve
 from famus_ray.progress.epoch_bar import EpochProgress
 from famus_ray.records.folders import find_folder, is_study, load_config
 from famus_ray.run_path import claimed_new, claimed_run
@@ -51,7 +50,7 @@ def train(
     `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`
 
     Args:
-        preset: a preset's name or a YAML file.
+        preset: a preset's name, a YAML file, or the folder or table of your own images.
         overrides: `section.key=value`, as on a command line. They override `sections`; of
             duplicates the last one wins.
         resume: continue the run in the folder named by `run.name` from its last checkpoint.
@@ -63,7 +62,12 @@ def train(
             or is in use, or a run to resume that does not exist or has other settings or data.
         Diverged: a loss that is not finite; the last good checkpoint is kept.
     """
-    config = resolve(preset, overrides, sections).config
+    from famus_ray.data.own.choices import resolve_run
+
+    chosen = resolve_run(preset, overrides, sections)
+    for line in chosen.told:
+        _console(quiet).print(line, highlight=False)
+    config = chosen.resolved.config
     with (
         claimed_run(config, resume=resume) as path,
         EpochProgress(path.name, config.schedule.epochs, _console(quiet)) as shown,

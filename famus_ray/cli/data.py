@@ -57,7 +57,7 @@ def data_make(
 
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="The folder to look at (data.root).")],
+    path: Annotated[Path, typer.Argument(help="The folder or table to look at (data.root).")],
     name: Annotated[
         str | None, typer.Option(help="What it should be; guessed if left out.")
     ] = None,
@@ -66,7 +66,7 @@ def data_check(
 ) -> None:
     """Say what is there, what is missing or damaged, and what to do. Exit code 1 if it does not
     fit."""
-    from famus_ray.cli.output import print_finding
+    from famus_ray.cli.output import print_finding, quoted
     from famus_ray.data.check import check_data, recognise
     from famus_ray.data.known import KNOWN
 
@@ -85,4 +85,6 @@ def data_check(
     fits = not any(entry["level"] in ("missing", "damaged") for entry in report)
     if as_json:
         print(json.dumps({"path": str(root), "fits": fits, "findings": report}))
+    elif fits and "own" in found:
+        print(f"next: famus-ray train {quoted(root)}")
     sys.exit(0 if fits else 1)

@@ -54,20 +54,27 @@ def labels(
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif to is not None:
         from famus_ray.cli.output import write_frame
+        from famus_ray.reading.label_names import to_correct
 
-        write_frame(ranked.head(top or len(ranked)), to)
+        write_frame(to_correct(ranked.head(top or len(ranked))), to)
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif as_json:
         print(ranked.head(top or len(ranked)).to_json(orient="records"))
     else:
         from famus_ray.cli.output import print_frame, quoted
 
-        print_frame(ranked.head(top or 20).round({"label_score": 4}))
+        shown = ranked.head(top or 20).round({"label_score": 4})
+        print_frame(shown.drop(columns=_in_names(shown)))
         issues = int(ranked["is_label_issue"].sum())
         print(
             f"{issues} of {len(ranked)} labels are more probably wrong than right\n"
             f"next: famus-ray labels {quoted(name)} --to labels.html"
         )
+
+
+def _in_names(ranked: pd.DataFrame) -> list[str]:
+    """The columns of numbers that a list with names shows without."""
+    return ["given_label", "predicted_label", "judgements"] if "given_name" in ranked else []
 
 
 def _write_page(

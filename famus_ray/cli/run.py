@@ -32,7 +32,10 @@ def demo(
 
 
 def train(
-    preset: Annotated[str, typer.Argument(help="A preset's name or a YAML file.")],
+    preset: Annotated[
+        str,
+        typer.Argument(help="A preset's name, a YAML file, or the folder or table of your images."),
+    ],
     overrides: Overrides = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Data-parallel workers.")] = None,
     name: Annotated[
@@ -44,12 +47,16 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train one run: here, or with Ray Train on several workers."""
-    from famus_ray.config.resolve import resolve
+    from famus_ray.cli.output import interruptible, say, show_run
+    from famus_ray.data.own.choices import resolve_run
 
     more = [*(overrides or [])]
     more += [] if workers is None else [f"scale.workers={workers}"]
     more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
-    resolved = resolve(preset, more)
+    chosen = resolve_run(preset, more)
+    resolved = chosen.resolved
+    for line in chosen.told:
+        say(line)
     from famus_ray.run_path import claimed_run, new_run_path
 
     if dry_run:
@@ -58,8 +65,6 @@ def train(
 
         show_config(resolved, as_json)
         return
-    from famus_ray.cli.output import interruptible, say, show_run
-
     config = resolved.config
     with claimed_run(config, resume=resume) as path, interruptible(path):
         say(f"{'going on with' if resume else 'training'} {_what(config)} in {path}")

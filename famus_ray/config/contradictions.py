@@ -46,6 +46,14 @@ def _of_noise(config: Config, sources: Mapping[str, str]) -> Iterator[Contradict
             "noise.kind",
             f"noise.kind = {kind}: changes no label without a rate; set noise.rate, such as 0.4",
         )
+    preset = sources.get("noise.kind")
+    is_ours = preset in (None, "command line", "arguments", sources.get("data.name"))
+    if kind != "none" and config.data.name in ("own", "folders", "tables") and not is_ours:
+        yield (
+            "noise.kind",
+            f"noise.kind = {kind}: {preset} adds wrong labels, and nobody knows which of yours "
+            f"are wrong already; set noise.kind = none, or noise.kind = {kind} yourself",
+        )
     if kind == "file" and config.noise.file is None:
         yield "noise.kind", "noise.kind = file: set noise.file to the file of the labels"
 

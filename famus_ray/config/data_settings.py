@@ -17,7 +17,7 @@ _Width = Annotated[int, Field(ge=1, le=100_000), Number]
 
 _NAMES = (
     "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
-    "clothing1m", "folders", "tables",
+    "clothing1m", "own", "folders", "tables",
 )  # fmt: skip
 
 
@@ -25,11 +25,20 @@ class DataConfig(Section):
     """Which images, and how they are split."""
 
     name: Annotated[Text, one_of(_NAMES, "mine.birds:read"), names_schema(_NAMES)] = "digits"
-    """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; folders and
-    tables are your own images, in a folder for each class or listed in CSV or Parquet files; or
+    """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; own is your own
+    images in any layout that is recognised, folders and tables are these two layouts of them; or
     the import path of a function of your own, from this section to a `Source`."""
     root: AbsolutePath | None = None
-    """Folder that holds the data set in its published layout; digits need none."""
+    """Folder that holds the data set in its published layout; digits need none. Of your own
+    images also a single table."""
+    corrections: AbsolutePath | None = None
+    """A .csv file with paths and labels of your own images that a person has checked; `labels=FILE`
+    for short. Of a list that `famus-ray labels --to` wrote, the changed rows count and those with
+    anything in the column `checked`; of another table every row."""
+    test_fraction: Float = Field(0.1, ge=0, lt=1)
+    """Share of each class of your own images that becomes the test set, where there is none."""
+    join_labels: bool = False
+    """Join classes of your own images whose names differ only in case, blanks or Unicode form."""
     noise_level: Float = Field(0.2, ge=0, le=1)
     """Share of noisy labels in cnwl_red and cnwl_blue: 0, 0.2, 0.4, 0.6 or 0.8."""
     storage: Literal["memory", "disk"] = "memory"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from famus_ray.config.schema import MAIN_FIELD, Config
+from famus_ray.config.schema import MAIN_FIELD, SHORT_NAMES, Config
 
 __all__ = ["json_schema"]
 
@@ -19,4 +19,8 @@ def json_schema() -> dict[str, Any]:
         definition = schema["$defs"][properties["$ref"].rpartition("/")[2]]
         short = {k: v for k, v in definition["properties"][field].items() if k != "default"}
         schema["properties"][section] = {"anyOf": [properties, short]}
+    for short_name, setting in SHORT_NAMES.items():
+        section, _, field = setting.partition(".")
+        definition = schema["properties"][section]["anyOf"][0]["$ref"].rpartition("/")[2]
+        schema["properties"][short_name] = schema["$defs"][definition]["properties"][field]
     return schema

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from famus_ray.errors import UserError, did_you_mean
 
-__all__ = ["preset_names", "preset_path", "refuse_folder", "space_names", "spaces_folder"]
+__all__ = [
+    "own_data",
+    "preset_names",
+    "preset_path",
+    "refuse_folder",
+    "space_names",
+    "spaces_folder",
+]
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -33,6 +40,18 @@ def preset_path(name: str) -> Path:
     if name in space_names():
         hint = f"; it is a search space: famus-ray tune {name}"
     raise UserError(f"{name}: {what}{hint}")
+
+
+_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+
+
+def own_data(name: str) -> Path | None:
+    """The folder or table of images that `name` is; None for a preset or a YAML file."""
+    path = Path(name).expanduser()
+    if name in preset_names() or (path / "config.yaml").is_file():
+        return None
+    is_table = path.name.lower().endswith(_TABLES)
+    return path if path.is_dir() or (is_table and path.is_file()) else None
 
 
 def refuse_folder(path: Path) -> None:

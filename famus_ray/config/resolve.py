@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from famus_ray.config.contradictions import contradictions
 from famus_ray.config.mistakes import cut, describe, key_hint, report
 from famus_ray.config.presets import preset_path
-from famus_ray.config.schema import MAIN_FIELD, Config, field_names
+from famus_ray.config.schema import MAIN_FIELD, SHORT_NAMES, Config, field_names
 from famus_ray.config.yaml_text import parse_yaml, read_text
 from famus_ray.errors import UserError
 
@@ -144,6 +144,8 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section, content in layer.items():
         if isinstance(content, Mapping):
             yield from ((f"{section}.{key}", value) for key, value in content.items())
+        elif section in SHORT_NAMES:
+            yield SHORT_NAMES[section], content
         elif section in MAIN_FIELD:
             yield f"{section}.{MAIN_FIELD[section]}", content
         elif content is not None or section not in Config.model_fields:

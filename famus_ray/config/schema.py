@@ -23,6 +23,7 @@ from famus_ray.config.section import Section
 
 __all__ = [
     "MAIN_FIELD",
+    "SHORT_NAMES",
     "Config",
     "DataConfig",
     "DivisionConfig",
@@ -47,6 +48,9 @@ MAIN_FIELD = {
     "data": "name", "noise": "kind", "model": "name", "method": "name", "schedule": "kind",
     "loss": "kind",
 }  # fmt: skip
+
+# Short names of settings in other sections.
+SHORT_NAMES = {"labels": "data.corrections"}
 
 
 class Config(Section):

@@ -82,6 +82,7 @@ class Dataset:
         files: its image files, by the data set's own splits; empty if it has none.
         left_out: the number of damaged image files that were left out, by the data set's own
             splits; empty if none was (`data.damaged`).
+        class_names: a name for each class, in the order of the labels; None without names.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Dataset:
     more_tests: Mapping[str, Split] = field(default_factory=dict)
     files: Mapping[str, Paths] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
 
     @property
     def channels(self) -> int:
@@ -154,6 +156,7 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
         more_tests=splits,
         files={n: i.pixels for n, i in parts.items() if isinstance(i.pixels, Paths)},
         left_out=left_out,
+        class_names=train.class_names,
     )  # fmt: skip
 
 

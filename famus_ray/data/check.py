@@ -13,7 +13,10 @@ from famus_ray.data.cnwl import CNWL_LEVELS
 from famus_ray.data.damaged import undecodable
 from famus_ray.data.images import UNKNOWN, Images, Paths, Source
 from famus_ray.data.known import KNOWN
-from famus_ray.data.readers import read_source
+from famus_ray.data.own.findings import findings_on
+from famus_ray.data.own.layout import list_own, own_layout
+from famus_ray.data.own.sizes import sizes
+from famus_ray.data.readers import OWN, read_source
 from famus_ray.errors import UserError
 from famus_ray.findings import Finding
 
@@ -26,18 +29,17 @@ def recognise(root: Path) -> list[str]:
     """The names of the data sets in the folder `root`.
 
     Raises:
-        UserError: no such folder, or no known data set in it.
+        UserError: no such folder, or neither a known data set nor images in it.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
+    if not root.exists():
+        raise UserError(f"{root}: no such folder or table")
     found = [
         name for name, known in KNOWN.items() if any(any(root.glob(mark)) for mark in known.marks)
     ]
-    if not found:
-        raise UserError(
-            f"{root}: holds no data set that is known; `famus-ray data list` shows their layouts, "
-            "and --name NAME says which it should be"
-        )
+    if not set(found) - {"folders", "tables"}:
+        if own_layout(root) == "folders":
+            list_own(root, "folders")
+        return ["own"]
     return found
 
 
@@ -55,14 +57,26 @@ def check_data(name: str, root: Path, *, every: bool = False) -> Iterator[Findin
         yield Finding("missing", str(root / path), f"get it from {known.source}")
     if absent:
         return
+    advice = "" if name in OWN else f"get it from {known.source}"
     for config in _variants(name, root):
         try:
+            if name in OWN:
+                yield from _of_own(root, name)
             source = read_source(config)
         except UserError as error:
-            yield Finding("damaged", str(error), f"get it from {known.source}")
+            yield Finding("damaged", str(error), advice)
             continue
         level = config.noise_level if name.startswith("cnwl") else None
         yield from _check_source(source, name, level, every)
+
+
+def _of_own(root: Path, name: str) -> Iterator[Finding]:
+    """Findings on the user's own listing, and on the sizes of its images."""
+    if (own := list_own(root, name)) is None:
+        return
+    yield from findings_on(own)
+    seen = sizes(own.splits["train"].files)
+    yield Finding("ok", f"images: {seen}, {'grey' if seen.grey else 'colour'}")
 
 
 def _variants(name: str, root: Path) -> Iterator[DataConfig]:

@@ -24,7 +24,8 @@ def hold_out(
         train: the training images.
         kept: sorted indices (N,) of those that can be used.
         fraction: share of each class for validation.
-        per_class: examples of each class in the meta set.
+        per_class: examples of each class in the meta set; where a person has checked labels, up
+            to as many of the checked ones.
         name: of the data set, for messages.
         rng: of the choice.
 
@@ -35,15 +36,20 @@ def hold_out(
     for label, places in enumerate(_by_class(train.labels[kept], train.classes)):
         members = kept[rng.permutation(places)]
         held_out = round(fraction * len(members))
-        used = held_out + per_class
+        chosen = members[held_out:]
+        if train.checked is not None:
+            chosen = chosen[train.checked[chosen]]
+        chosen = chosen[:per_class]
+        wanted = per_class if train.checked is None else len(chosen)
+        used = held_out + wanted
         if used and used >= len(members):
             raise UserError(
                 f"data.meta_per_class = {per_class}: class {label} of {name} has "
                 f"{len(members)} training examples, {held_out} of them for validation"
             )
         validation.append(members[:held_out])
-        meta.append(members[held_out:used])
-        rest.append(members[used:])
+        meta.append(chosen)
+        rest.append(np.setdiff1d(members[held_out:], chosen))
     v, m, r = (np.sort(np.concatenate(part)) for part in (validation, meta, rest))
     return v, m, r
 

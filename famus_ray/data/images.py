@@ -74,6 +74,7 @@ class Images:
         superclass_of: int64 (classes,) for data sets with a hierarchy, else None.
         true_labels: int64 (N,), -1 where unknown; None if `labels` are the true labels.
         class_names: a name for each class, in the order of the labels; None without names.
+        checked: bool (N,), whose labels a person has checked; None if nobody has.
     """
 
     pixels: NDArray[np.uint8] | Paths
@@ -84,6 +85,7 @@ class Images:
     superclass_of: NDArray[np.int64] | None = None
     true_labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
+    checked: NDArray[np.bool_] | None = None
 
     @property
     def truth(self) -> NDArray[np.int64]:

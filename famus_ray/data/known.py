@@ -141,6 +141,20 @@ KNOWN: dict[str, Known] = {
         ),
         classes=14,
     ),
+    "own": Known(
+        about="your own images in any of these layouts, recognised",
+        images={},
+        size="",
+        source="your own",
+        layout=(
+            "<class>/<image>                              the test set is split off",
+            "folders and tables as below; one table alone",
+            "train-00000-of-00004.parquet                 Hugging Face's images and labels",
+            "label=<class>/*.parquet                      a partitioned Parquet folder",
+            "train-images-idx3-ubyte.gz and its labels    idx files, as of MNIST",
+        ),
+        marks=(),
+    ),
     "folders": Known(
         about="your own images: a folder for each class",
         images={},

@@ -11,11 +11,14 @@ from famus_ray.data.clothing1m import read_clothing1m
 from famus_ray.data.cnwl import read_cnwl
 from famus_ray.data.digits import read_digits
 from famus_ray.data.images import Paths, Source
-from famus_ray.data.own.tables import read_folders, read_tables
+from famus_ray.data.own.source import read_own
 from famus_ray.data.webvision import read_webvision
 from famus_ray.errors import DataNotHere, UserError
 
-__all__ = ["read_source"]
+__all__ = ["OWN", "read_source"]
+
+OWN = ("own", "folders", "tables")
+"""The data sets that are the user's own images."""
 
 
 def read_source(data: DataConfig) -> Source:
@@ -32,7 +35,7 @@ def read_source(data: DataConfig) -> Source:
     if data.root is None:
         raise DataNotHere(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
     root = Path(data.root).expanduser()
-    if not root.is_dir():
+    if not root.exists() or (data.name not in OWN and not root.is_dir()):
         raise DataNotHere(f"data.root = {root}: no such folder")
     source = _read(data, root)
     if isinstance(source.train.pixels, Paths) and data.image_size is None:
@@ -62,7 +65,5 @@ def _read(data: DataConfig, root: Path) -> Source:
             return read_webvision(root, mini=data.name == "webvision_mini")
         case "clothing1m":
             return read_clothing1m(root)
-        case "folders":
-            return read_folders(root)
         case _:
-            return read_tables(root)
+            return read_own(root, data)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from torch import Tensor
 
-from famus_ray.data.catalog import Dataset
+from famus_ray.data.catalog import Dataset, Split
 from famus_ray.data.images import Paths
 
 __all__ = ["changes", "labels_of", "record"]
@@ -31,6 +32,7 @@ def record(data: Dataset) -> dict[str, Any]:
         **_counts(data),
         "left_out": dict(data.left_out),
         "labels_changed": None if corrupted is None else round(corrupted, 4),
+        **({"class_names": list(data.class_names)} if data.class_names else {}),
         "contents": dict(_contents(data)),
     }
 
@@ -74,11 +76,20 @@ def labels_of(data: Dataset) -> pd.DataFrame:
                 "split": name,
                 "label": split.labels.cpu().numpy(),
                 "true_label": split.true_labels.cpu().numpy(),
+                "file": _names(data, name, split),
             }
         )
         for name, split in splits.items()
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def _names(data: Dataset, split: str, examples: Split) -> Any:
+    """The names of the examples' files under `data.root`; None for data without files."""
+    files = data.files.get(split, data.files.get("train"))
+    if files is None:
+        return [None] * len(examples)
+    return files.names.take(pa.array(examples.ids.cpu().numpy())).to_pandas().to_numpy()
 
 
 def _counts(data: Dataset) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from famus_ray.errors import UserError
 from famus_ray.reading.folders import load_curves, load_samples
+from famus_ray.reading.label_names import with_names
 from famus_ray.records.folders import find_folder, load_config
 from famus_ray.records.tables import LABELS, read_table
 
@@ -32,7 +33,8 @@ def load_labels(run: str | Path) -> pd.DataFrame:
 
     Columns: `id`, `is_label_issue`, `label_score` (probability in [0, 1] that the given label is
     right), `given_label`, `predicted_label`, `loss` in nats, `judgements`, `true_label`;
-    `rank_labels` explains them.
+    `rank_labels` explains them. For data in files also `file`, the path under `data.root`, and for
+    data with names of classes `given_name` and `predicted_name`.
 
     Images that were held out of training, for validation or for the meta set, are not included,
     and a run that is resumed judges its labels again: see `what_is_missing`.
@@ -43,7 +45,7 @@ def load_labels(run: str | Path) -> pd.DataFrame:
     Raises:
         UserError: no such run, or one that has not judged its labels yet.
     """
-    return rank_labels(load_samples(run))
+    return with_names(find_folder(run), rank_labels(load_samples(run)))
 
 
 def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:

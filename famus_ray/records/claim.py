@@ -23,6 +23,7 @@ from famus_ray.errors import UserError
 __all__ = ["LOCK", "claimed", "holder", "is_claimed"]
 
 LOCK = ".lock"
+_SIGNED_WITHIN = 20  # attempts to read the owner, who signs a moment after locking
 _ATTEMPTS = 5  # `is_claimed` in another process holds the lock for a moment
 
 
@@ -66,11 +67,13 @@ def is_claimed(path: Path) -> bool:
 
 def holder(path: Path) -> str:
     """A description of the process that trains in the folder, for messages."""
-    try:
-        who = json.loads((path / LOCK).read_text(encoding="utf-8"))
-        return f"process {who['pid']} of {who['user']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+    for _ in range(_SIGNED_WITHIN):
+        try:
+            who = json.loads((path / LOCK).read_text(encoding="utf-8"))
+            return f"process {who['pid']} of {who['user']} on {who['host']} since {who['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            time.sleep(0.03)
+    return "another process"
 
 
 def _take(path: Path, fresh: bool) -> tuple[list[Path], int]:

@@ -49,12 +49,13 @@ CURVES = Table(
 )
 LABELS = Table(
     "labels",
-    1,
+    2,  # version 1 had no `file`
     {
         "id": ("int64", "", "the example's place in the data set's training order"),
         "split": ("string", "", "train, meta or validation"),
         "label": ("int64", "", "the label that training sees"),
         "true_label": ("int64", "", "the label before corruption, -1 where unknown"),
+        "file": ("string", "", "the image's path under data.root; empty for data without files"),
     },
 )
 SAMPLES = Table(

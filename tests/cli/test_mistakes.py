@@ -20,7 +20,7 @@ MISTAKES = {
     "tune digits": "digits: no such search space; it is a preset: famus-ray train digits",
     "tune famsu": "did you mean 'famus'?",
     "tune runs": "runs: is a folder; name a YAML file in it",
-    "train runs": "runs: is a folder; name a YAML file in it",
+    "train runs": "runs: no images in folders of their classes",
     "train runs/run": "runs/run: is the folder of a run or study: famus-ray resume runs/run",
     "tune famus study.trials=0": "study.trials = 0: must be >= 1",
     "tune famus --name study": "runs/study: there already, ",

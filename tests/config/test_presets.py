@@ -59,7 +59,7 @@ PAPER = {
     "cifar10-lt-50": (LONG_TAIL, TAIL | {"data.imbalance": 50}, "83.32"),
     "cifar10-lt-100": (LONG_TAIL, TAIL | {"data.imbalance": 100}, "80.96"),
 }  # fmt: skip
-OWN = {"digits", "cifar10", "cifar100"}  # settings of ours, not a row of the paper
+OWN = {"digits", "cifar10", "cifar100", "own"}  # settings of ours, not a row of the paper
 
 # One preset of each layout and method is run; the others differ from it in these numbers alone.
 RUN = {

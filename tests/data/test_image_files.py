@@ -24,7 +24,7 @@ def config(root, *overrides):
         "data=folders", f"data.root={root}", "data.image_size=16", "data.resize=18",
         "data.meta_per_class=2", "data.crop_padding=0", "run.batch_size=8", *overrides,
     )  # fmt: skip
-    return resolve("digits", settings).config
+    return resolve("digits", [*settings, "noise=none"]).config
 
 
 def load(config):

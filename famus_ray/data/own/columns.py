@@ -40,12 +40,14 @@ class Columns:
         path: place of the path.
         label: place of the label.
         clean: place of the true label; None if there is none.
+        checked: place of the mark that a person has looked at the row; None if there is none.
         notes: which columns were taken, where their names are not ours, and which are not read.
     """
 
     path: int
     label: int
     clean: int | None
+    checked: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -76,7 +78,8 @@ def choose_columns(
     assert path is not None
     assert label is not None
     clean = _place("clean_label", header, origin)
-    taken = {"path": path, "label": label, "clean_label": clean}
+    checked = next((i for i, n in enumerate(header) if n.strip() == "checked"), None)
+    taken = {"path": path, "label": label, "clean_label": clean, "checked": checked}
     read = [
         f"column {header[place]!r} as {kind}"
         for kind, place in taken.items()
@@ -89,7 +92,7 @@ def choose_columns(
     ]
     notes = [f"reads {', '.join(read)}"] if read else []
     notes += [f"does not read the other columns {_shown(others)}"] if others else []
-    return Columns(path, label, clean, tuple(notes))
+    return Columns(path, label, clean, checked, tuple(notes))
 
 
 def names_path_and_label(header: Sequence[str]) -> bool:

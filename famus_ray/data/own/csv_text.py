@@ -145,7 +145,8 @@ def _header(first: list[str], path: Path) -> tuple[Columns, bool]:
             f"{path}: has no header, and {len(first)} columns in row 1, which begins "
             f"{first[0]!r}; write one above it that names the columns path and label"
         )
-    return Columns(0, 1, None, ("has no header: reads its columns as path and label",)), False
+    notes = ("has no header: reads its columns as path and label",)
+    return Columns(0, 1, None, notes=notes), False
 
 
 def _rows(
@@ -155,10 +156,12 @@ def _rows(
     path: Path,
     delimiter: str,
 ) -> tuple[list[int], pd.DataFrame]:
-    """The numbers of the rows, and their cells as columns path, label[, clean_label]."""
+    """The numbers of the rows, and their cells as columns path, label[, clean_label][, checked]."""
     places = {"path": columns.path, "label": columns.label}
     if columns.clean is not None:
         places["clean_label"] = columns.clean
+    if columns.checked is not None:
+        places["checked"] = columns.checked
     numbers: list[int] = []
     kept: dict[str, list[str | None]] = {name: [] for name in places}
     for number, cells in records:

@@ -35,8 +35,8 @@ class Rows:
     Attributes:
         origin: the table's path, for messages.
         folder: where relative paths start.
-        cells: text columns path, label and, if the table has it, clean_label; missing where the
-            cell is empty.
+        cells: text columns path, label and, if the table has them, clean_label and checked;
+            missing where the cell is empty.
         parts: the files in the order of their rows.
         contents: the encoded images, an Arrow array of large_binary; None if path names files.
         class_names: the classes in the table's own order; None if it gives none.

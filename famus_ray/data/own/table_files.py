@@ -9,7 +9,7 @@ from pathlib import Path
 
 from famus_ray.errors import UserError
 
-__all__ = ["TABLE_ENDINGS", "TableFiles", "find_tables"]
+__all__ = ["TABLE_ENDINGS", "TableFiles", "find_tables", "holds_tables"]
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
@@ -68,6 +68,26 @@ def find_tables(path: Path) -> dict[str, TableFiles]:
         hint = f"; give the table itself, such as {path / others[0]}" if others else ""
         raise UserError(f"{path}: holds no train.csv or other table of train{hint}")
     return {split: found[split][0] for split in _SPLITS if split in found}
+
+
+def holds_tables(folder: Path) -> bool:
+    """Whether a folder holds a table of train, or Parquet files in folders `key=value`."""
+    if any(entry.is_dir() and "=" in entry.name for entry in folder.iterdir()):
+        return any(folder.rglob("*.parquet"))
+    places = [place for place in (folder, folder / "data") if place.is_dir()]
+    return any(split == "train" for place in places for split, _ in _names_in(place))
+
+
+def _names_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The tables' files and folders in a folder, by split."""
+    for entry in sorted(folder.iterdir()):
+        name = entry.name.casefold()
+        if shard := _SHARD.fullmatch(name):
+            yield shard["split"], entry
+        elif entry.is_file() and _ending(entry):
+            yield name.removesuffix(_ending(entry)), entry
+        elif entry.is_dir() and name in _SPLITS and _holds_parquet(entry):
+            yield name, entry
 
 
 def _tables_in(folder: Path) -> Iterator[tuple[str, TableFiles]]:

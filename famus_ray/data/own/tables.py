@@ -1,131 +1,140 @@
-"""A user's own images: a folder for each class, or tables of paths.
+"""A user's own images as tables list them: which files, which labels, and what looks wrong."""
 
-train/<class>/<image>     test/<class>/<image>      and optionally validation/, meta/
-train.csv                 test.csv                  the same as tables, CSV or Parquet, with
-                                                    columns path, label[, clean_label]
-"""
-
+# Shapes: N rows.
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from famus_ray.data.images import IMAGENET_MEAN, IMAGENET_STD, UNKNOWN, Images, Paths, Source
-from famus_ray.data.listings import class_folders, list_files, names
-from famus_ray.data.own.table_listing import list_tables
-from famus_ray.errors import UserError, first_line
+from famus_ray.data.images import Paths
+from famus_ray.data.own.csv_text import read_csv_text
+from famus_ray.data.own.label_cells import labels_of_splits, refuse_missing, refuse_several
+from famus_ray.data.own.listing import Listing, OwnData
+from famus_ray.data.own.parquet import read_parquet
+from famus_ray.data.own.path_cells import file_names, same_files
+from famus_ray.data.own.rows import Rows
+from famus_ray.data.own.spelling import spelling_finding
+from famus_ray.data.own.table_files import TableFiles, find_tables
+from famus_ray.findings import Finding
 
-__all__ = ["list_tables", "read_folders", "read_tables"]
-
-
-def read_folders(root: Path) -> Source:
-    """Images in `train/<class>/` and `test/<class>/` (or `val/` if there is no folder `test`).
-
-    Raises:
-        UserError: a missing folder, or a class that the training set does not have.
-    """
-    if not (root / "train").is_dir():
-        raise UserError(f"{root}: holds no train/ with a folder for each class")
-    classes = class_folders(root / "train")
-    test = "test" if (root / "test").is_dir() else "val"
-    own = ("validation", "val") if test == "test" else ("validation",)
-    validation = next((name for name in own if (root / name).is_dir()), None)
-
-    def images(folder: str, clean: bool) -> Images:
-        if not (root / folder).is_dir():
-            raise UserError(f"{root}: holds no test/ (or val/) with a folder for each class")
-        strange = sorted(set(class_folders(root / folder)) - set(classes))
-        if strange:
-            raise UserError(f"{root / folder}: class {strange[0]} is not in {root / 'train'}")
-        files, labels = list_files(root, folder, classes)
-        truth = None if clean else np.full(len(labels), UNKNOWN)
-        return _images(Paths(root, files), labels, len(classes), truth)
-
-    return Source(
-        train=images("train", clean=False),
-        test=images(test, clean=True),
-        validation=images(validation, clean=True) if validation else None,
-        meta=images("meta", clean=True) if (root / "meta").is_dir() else None,
-    )
+__all__ = ["list_tables"]
 
 
-def read_tables(root: Path) -> Source:
-    """Images listed in `train.csv` and `test.csv` (or .parquet), with paths relative to `root`.
+def list_tables(path: Path) -> OwnData:
+    """The images that tables list: CSV, TSV or Parquet, whose images may lie in the table itself.
 
-    Labels are whole numbers from 0, or names, which are numbered in sorted order.
+    Args:
+        path: a folder with a table of train and perhaps test, validation (or val) and meta; or
+            one table, which is then train.
+
+    Whether the files exist is not looked at.
 
     Raises:
-        UserError: a missing table or column, or a label that the training set does not have.
+        UserError: a table that is missing, damaged or not clear, with its file, row and value.
     """
-    frames = {
-        split: _table(root, split)
-        for split in ("train", "test", "validation", "meta")
-        if split in ("train", "test") or _table_path(root, split) is not None
+    rows = {split: _read(table) for split, table in find_tables(path).items()}
+    for table in rows.values():
+        refuse_missing(table)
+        refuse_several(table)
+    names, notes = {}, {split: list(table.notes) for split, table in rows.items()}
+    for split, table in rows.items():
+        names[split] = table.cells["path"]
+        if table.contents is None:
+            names[split], more = file_names(table)
+            notes[split] += more
+    labels, clean, of_all = labels_of_splits(rows)
+    notes["train"] += of_all
+    splits = {
+        split: Listing(
+            table.origin, _paths(table, names[split]), labels[split], clean.get(split)
+        )
+        for split, table in rows.items()
+    }  # fmt: skip
+    files = {
+        split: same_files(names[split], table.folder)
+        for split, table in rows.items()
+        if table.contents is None
     }
-    classes = _class_names(frames["train"])
-
-    def images(split: str, clean: bool) -> Images:
-        frame = frames[split]
-        labels = _numbered(frame["label"], classes, root, split)
-        truth = None if clean else np.full(len(labels), UNKNOWN)
-        if "clean_label" in frame:
-            known = frame["clean_label"].notna().to_numpy()
-            truth = np.full(len(labels), UNKNOWN)
-            truth[known] = _numbered(frame["clean_label"][known], classes, root, split)
-        files = Paths(root, names(frame.rename(columns={"path": "name"})))
-        return _images(files, labels, len(classes), truth)
-
-    return Source(
-        train=images("train", clean=False),
-        test=images("test", clean=True),
-        validation=images("validation", clean=True) if "validation" in frames else None,
-        meta=images("meta", clean=True) if "meta" in frames else None,
-    )
+    spelling = spelling_finding(pd.concat([*labels.values()]), str(path))
+    findings = [
+        *_told(rows, notes),
+        *_repeated(rows, files, labels),
+        *_in_two_splits(rows, files),
+        *([spelling] if spelling else []),
+    ]
+    return OwnData("tables", splits, rows["train"].class_names, tuple(findings))
 
 
-def _images(
-    files: Paths, labels: np.ndarray, classes: int, truth: np.ndarray | None
-) -> Images:  # fmt: skip
-    return Images(files, labels, classes, IMAGENET_MEAN, IMAGENET_STD, true_labels=truth)
+def _read(table: TableFiles) -> Rows:
+    if table.files[0].suffix.casefold() == ".parquet":
+        return read_parquet(table)
+    return read_csv_text(table.files[0])
 
 
-def _table_path(root: Path, split: str) -> Path | None:
-    found = (root / f"{split}{ending}" for ending in (".parquet", ".csv"))
-    return next((path for path in found if path.is_file()), None)
+def _paths(table: Rows, names: pd.Series[str]) -> Paths:
+    root = table.folder if table.contents is None else Path(table.origin)
+    return Paths(root, pa.array(names, pa.large_string()), table.contents)
 
 
-def _table(root: Path, split: str) -> pd.DataFrame:
-    path = _table_path(root, split)
-    if path is None:
-        raise UserError(f"{root}: holds no {split}.csv or {split}.parquet")
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError) as error:  # errors of the parsers of pandas and Arrow
-        raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
-    missing = {"path", "label"} - set(frame)
-    if missing or frame[["path", "label"]].isna().to_numpy().any():
-        what = f"no column {sorted(missing)[0]}" if missing else "a row without path or label"
-        raise UserError(f"{path}: {what}; it must have path, label and may have clean_label")
-    return frame
+def _told(rows: Mapping[str, Rows], notes: Mapping[str, list[str]]) -> Iterator[Finding]:
+    """The notes, each once with the tables that it is about."""
+    tables: dict[str, list[str]] = {}
+    for split, found in notes.items():
+        for note in found:
+            tables.setdefault(note, []).append(rows[split].origin)
+    for note, origins in tables.items():
+        also = "".join(f", {Path(origin).name}" for origin in origins[1:])
+        yield Finding("note", f"{origins[0]}{also}: {note}")
 
 
-def _class_names(train: pd.DataFrame) -> list[object]:
-    labels = train["label"]
-    if pd.api.types.is_integer_dtype(labels):
-        clean = pd.to_numeric(train.get("clean_label", labels), errors="coerce").max()
-        return list(range(int(max(labels.max(), clean)) + 1))
-    return sorted({*labels, *train.get("clean_label", labels).dropna()})
+def _repeated(
+    rows: Mapping[str, Rows],
+    files: Mapping[str, pd.Series[str]],
+    labels: Mapping[str, pd.Series[str]],
+) -> Iterator[Finding]:
+    """The images that a table lists more than once, with one label or several."""
+    for split, keys in files.items():
+        frame = pd.DataFrame({"file": keys.to_numpy(), "label": labels[split].to_numpy()})
+        again = frame[frame["file"].duplicated(keep=False)]
+        if again.empty:
+            continue
+        kinds = again.groupby("file", sort=False)["label"].nunique()
+        for several, how, mend in (
+            (False, "with the same label", "keep one row of each"),
+            (True, "with different labels", "keep the row with the right label"),
+        ):
+            chosen = kinds.index[(kinds > 1) == several]
+            if not len(chosen):
+                continue
+            first = again[again["file"] == chosen[0]]
+            path = rows[split].cells["path"].iloc[first.index[0]]
+            given = ", ".join(
+                f"row {rows[split].where(place).rpartition(' ')[2]} {label!r}"
+                for place, label in first["label"].iloc[:3].items()
+            )
+            yield Finding(
+                "note",
+                f"{rows[split].origin}: {len(chosen):,} images are listed more than once {how}, "
+                f"such as {path!r} ({given})",
+                mend,
+            )
 
 
-def _numbered(
-    values: pd.Series[Any], classes: list[object], root: Path, split: str
-) -> np.ndarray:  # fmt: skip
-    found = pd.Index(classes).get_indexer(pd.Index(values))
-    if (found < 0).any():
-        strange = values.iloc[int((found < 0).argmax())]
-        raise UserError(f"{root}: {split}: label {strange} is not one of {root / 'train'}'s")
-    labels: np.ndarray = found.astype(np.int64)
-    return labels
+def _in_two_splits(
+    rows: Mapping[str, Rows], files: Mapping[str, pd.Series[str]]
+) -> Iterator[Finding]:  # fmt: skip
+    """The images that two tables list."""
+    for one, other in combinations(files, 2):
+        both = files[one].isin(files[other]) & ~files[one].duplicated()
+        if both.any():
+            place = int(both.to_numpy().argmax())
+            yield Finding(
+                "note",
+                f"{rows[one].where(place)}: path {rows[one].cells['path'].iloc[place]!r} is in "
+                f"{Path(rows[other].origin).name}, too: {int(both.sum()):,} images are in both",
+                "take them out of one table: tested on what was trained, a network looks too good",
+            )

@@ -1,0 +1,180 @@
+"""Settings for a user's own images, chosen by what is there, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from famus_ray.config.presets import own_data
+from famus_ray.config.resolve import Resolved, resolve, resolve_values
+from famus_ray.config.schema import Config
+from famus_ray.data.images import Images, Paths
+from famus_ray.data.own.findings import told
+from famus_ray.data.own.sizes import sizes
+from famus_ray.data.own.source import read_own
+from famus_ray.errors import DataNotHere
+from famus_ray.memory import free_memory, in_gib
+
+__all__ = ["Choice", "Chosen", "resolve_run"]
+
+_SMALL = 64  # largest side in pixels that the small networks are for
+_IMAGES_SEEN = 48_000  # over all epochs, at most 30 and at least 6 of them
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting's value and why it was chosen."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A config for a run.
+
+    Attributes:
+        resolved: the config and its sources; of a chosen setting the reason.
+        told: lines for the user on the data and the choices; empty unless the data are own.
+    """
+
+    resolved: Resolved
+    told: tuple[str, ...] = ()
+
+
+def resolve_run(
+    preset: str | Path | None,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> Chosen:
+    """The config of a preset, a YAML file, or a user's own images, changed by settings.
+
+    Args:
+        preset: a preset's name, a YAML file, or the folder or table of the images.
+        overrides: `section.key=value`; the last one wins.
+        values: settings as a nested mapping, applied before the overrides.
+
+    Raises:
+        UserError: problems of the settings, or of the data where settings are chosen by them.
+    """
+    place = None if preset is None else own_data(str(preset))
+    if place is not None:
+        values = _with_root(values, place)
+        preset = "own"
+    found, _ = resolve_values(preset, overrides, values, "arguments")
+    if found is None or found.config.data.name != "own" or not _is_new(found):
+        return Chosen(resolve(preset, overrides, values))
+    config = found.config
+    if config.data.root is None or not Path(config.data.root).exists():
+        where = f"data.root = {config.data.root}: no such" if config.data.root else "data.root: no"
+        raise DataNotHere(f"{where} folder or table of images")
+    choices = [c for c in _choices(config) if found.sources[c.key] == "default"]
+    layers = _nested(choices)
+    for key, value in (values or {}).items():
+        layers[key] = {**layers.get(key, {}), **value} if isinstance(value, Mapping) else value
+    resolved = resolve(preset, overrides, layers)
+    resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
+    lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
+    return Chosen(resolved, (*told(config.data), *lines))
+
+
+def _is_new(found: Resolved) -> bool:
+    """Whether the settings are a user's and not the complete ones of a run."""
+    return "default" in found.sources.values()
+
+
+def _with_root(values: Mapping[str, Any] | None, place: Path) -> dict[str, Any]:
+    nested = dict(values or {})
+    data = nested.get("data", {})
+    nested["data"] = {"root": str(place), **(data if isinstance(data, Mapping) else {})}
+    return nested
+
+
+def _choices(config: Config) -> list[Choice]:
+    data = config.data.model_copy(update={"image_size": config.data.image_size or 1})
+    assert data.root is not None
+    source = read_own(Path(data.root), data)
+    found = _of_images(source.train, config)
+    trained = len(source.train.labels)
+    batch = 64 if trained < 20_000 else 128
+    while batch > 4 and batch > trained // 4:
+        batch //= 2
+    epochs = min(30, max(6, _IMAGES_SEEN // trained))
+    few = f"{trained:,} training images"
+    found.append(Choice("run.batch_size", batch, few))
+    found.append(Choice("schedule.epochs", epochs, few))
+    smallest = int(np.bincount(source.train.labels, minlength=source.train.classes).min())
+    if smallest < 10:
+        found.append(Choice("data.validation_fraction", 0.0, f"a class has {smallest} images"))
+        found.append(Choice("run.select", "test", "no validation images"))
+    return found + _of_clean(source.train, source.meta)
+
+
+def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
+    """The method: with a clean meta set FaMUS, without one plain training."""
+    checked = 0 if train.checked is None else int(train.checked.sum())
+    if meta is not None:
+        return [Choice("method.name", "famus", f"{len(meta.labels):,} images of their own in meta")]
+    if checked >= train.classes:
+        most = -(-checked // train.classes)
+        why = f"{checked:,} checked labels serve as the clean meta set"
+        return [Choice("method.name", "famus", why), Choice("data.meta_per_class", most, why)]
+    why = "no label is known to be right"
+    return [Choice("method.name", "ce", why), Choice("data.meta_per_class", 0, why)]
+
+
+def _of_images(train: Images, config: Config) -> list[Choice]:
+    if not isinstance(train.pixels, Paths):
+        return [
+            Choice("model.name", "preact_resnet8", "small images"),
+            Choice("data.augment", "shift", "grey images may be letters, which have no mirror"),
+        ]
+    seen = sizes(train.pixels)
+    grey, short = seen.grey, seen.short
+    size = config.data.image_size or _side(short)
+    what = f"images are {seen}"
+    found = [Choice("data.image_size", size, what)]
+    if short > size:
+        found.append(Choice("data.resize", size * 8 // 7, what))
+    colours = "grey" if grey else "colour"
+    found.append(Choice("data.channels", 1 if grey else 3, f"images are {colours}"))
+    name = "preact_resnet8" if size <= _SMALL and not torch.cuda.is_available() else (
+        "preact_resnet18" if size <= _SMALL else "torchvision/resnet18"
+    )  # fmt: skip
+    if name.startswith("torchvision") and grey:
+        name = "timm/resnet18"
+    where = "with a GPU" if torch.cuda.is_available() else "without a GPU"
+    found.append(Choice("model.name", name, f"{size} pixels, {where}"))
+    augment = "shift" if grey else "crop_flip"
+    mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
+    found.append(Choice("data.augment", augment, mirror))
+    found.append(Choice("data.crop_padding", max(1, size // 8), f"{size} pixels"))
+    needed = len(train.labels) * 3 * size * size * 2
+    if needed > free_memory() // 2:
+        found.append(Choice("data.storage", "disk", f"{in_gib(needed)} would not fit well"))
+    return found
+
+
+def _side(short: int) -> int:
+    """The side in pixels that the network sees, for images of this shorter side."""
+    if torch.cuda.is_available() and short > 2 * _SMALL:
+        return 224
+    return min(max(short, 8), _SMALL)
+
+
+def _nested(choices: Sequence[Choice]) -> dict[str, Any]:
+    nested: dict[str, dict[str, Any]] = {}
+    for choice in choices:
+        section, _, key = choice.key.partition(".")
+        nested.setdefault(section, {})[key] = choice.value
+    return nested
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

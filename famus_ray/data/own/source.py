@@ -1,0 +1,149 @@
+"""A user's data as a data set: classes numbered, a test set split off, corrections applied."""
+
+# Shapes: N images, C classes.
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from famus_ray.config.schema import DataConfig
+from famus_ray.data.images import IMAGENET_MEAN, IMAGENET_STD, UNKNOWN, Images, Source
+from famus_ray.data.own.corrections import corrected
+from famus_ray.data.own.idx import read_idx
+from famus_ray.data.own.layout import list_own
+from famus_ray.data.own.listing import Listing, OwnData
+from famus_ray.data.own.spelling import joined
+from famus_ray.errors import UserError
+
+__all__ = ["read_own", "split_off", "to_source"]
+
+_SPLIT_SEED = 0x74657374  # the test set is the same for every seed of a run
+
+
+def read_own(root: Path, data: DataConfig) -> Source:
+    """The user's data in a folder or a table.
+
+    Raises:
+        UserError: no layout that is known, or mistakes in the files.
+    """
+    listed = list_own(root, data.name)
+    if not isinstance(listed, OwnData):
+        return _of_arrays(root, data)
+    source = to_source(_joined(listed) if data.join_labels else listed, data.test_fraction)
+    return source if data.corrections is None else corrected(source, Path(data.corrections))
+
+
+def to_source(own: OwnData, test_fraction: float) -> Source:
+    """The listings as a data set; without a test listing, its images are split off by class.
+
+    The true labels of training images are unknown unless the listing gives them; those of
+    validation, meta and test images of their own are taken for true.
+
+    Raises:
+        UserError: a class that the training set does not have, or no test images.
+    """
+    classes = _class_names(own)
+    splits = {split: _images(part, classes, split) for split, part in own.splits.items()}
+    train = splits["train"]
+    test = splits.get("test")
+    if test is None:
+        train, test = split_off(train, test_fraction, own.splits["train"].origin)
+    return Source(train, test, splits.get("validation"), splits.get("meta"))
+
+
+def split_off(images: Images, fraction: float, origin: str) -> tuple[Images, Images]:
+    """The images without, and with only, a share of each class, drawn at random.
+
+    The draw depends on the images alone, not on the run's seed: runs with other seeds have the
+    same test set.
+
+    Raises:
+        UserError: no class has enough images to leave one for the test.
+    """
+    rng = np.random.default_rng([_SPLIT_SEED, len(images.labels)])
+    in_test = np.zeros(len(images.labels), bool)
+    for label in range(images.classes):
+        members = rng.permutation(np.flatnonzero(images.labels == label))
+        in_test[members[: round(fraction * len(members))]] = True
+    if not in_test.any() or in_test.all():
+        raise UserError(
+            f"{origin}: has no test images, and data.test_fraction = {fraction:g} of "
+            f"{len(in_test):,} images leaves {'none' if not in_test.any() else 'no others'}; "
+            "give it a test folder or table, or set another data.test_fraction, such as 0.2"
+        )
+    return _some(images, ~in_test), _some(images, in_test)
+
+
+def _joined(own: OwnData) -> OwnData:
+    """The data with class names that look alike joined under the most common spelling."""
+    columns = [part.labels for part in own.splits.values()]
+    columns += [part.clean for part in own.splits.values() if part.clean is not None]
+    every = pd.concat(columns).dropna()
+    to = dict(zip(every, joined(every), strict=True))
+    splits = {
+        split: replace(
+            part,
+            labels=part.labels.map(to),
+            clean=None if part.clean is None else part.clean.map(to, na_action="ignore"),
+        )
+        for split, part in own.splits.items()
+    }
+    return replace(own, splits=splits, class_names=None)
+
+
+def _class_names(own: OwnData) -> tuple[str, ...]:
+    if own.class_names is not None:
+        return own.class_names
+    train = own.splits["train"]
+    occurring = set(train.labels) | (set() if train.clean is None else set(train.clean.dropna()))
+    if all(_is_number(name) for name in occurring):
+        return tuple(sorted(occurring, key=lambda name: (int(name), name)))
+    return tuple(sorted(occurring))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.removeprefix("-").isdigit()
+
+
+def _images(part: Listing, classes: tuple[str, ...], split: str) -> Images:
+    labels = _numbered(part.labels, classes, part.origin)
+    truth = np.full(len(labels), UNKNOWN) if split == "train" else None
+    if part.clean is not None:
+        truth = np.full(len(labels), UNKNOWN)
+        known = part.clean.notna().to_numpy()
+        truth[known] = _numbered(part.clean[known], classes, part.origin)
+    return Images(
+        part.files, labels, len(classes), IMAGENET_MEAN, IMAGENET_STD, None, truth, classes
+    )
+
+
+def _numbered(
+    names: pd.Series[str], classes: tuple[str, ...], origin: str
+) -> NDArray[np.int64]:  # fmt: skip
+    found: NDArray[np.int64] = pd.Index(classes).get_indexer(pd.Index(names)).astype(np.int64)
+    if (found < 0).any():
+        strange = names.iloc[int((found < 0).argmax())]
+        raise UserError(
+            f"{origin}: has the class {strange!r} ({int((names == strange).sum()):,} images), the "
+            "training set does not; take these images out, or add some to the training set"
+        )
+    return found
+
+
+def _some(images: Images, chosen: NDArray[np.bool_]) -> Images:
+    """Some of the images, in their own order."""
+    places = np.flatnonzero(chosen)
+    truth = None if images.true_labels is None else images.true_labels[places]
+    pixels = images.pixels[places]
+    return replace(images, pixels=pixels, labels=images.labels[places], true_labels=truth)
+
+
+def _of_arrays(root: Path, data: DataConfig) -> Source:
+    train, test = read_idx(root)
+    if test is None:
+        train, test = split_off(train, data.test_fraction, str(root))
+    return Source(train, test)
