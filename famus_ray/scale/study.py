@@ -10,6 +10,7 @@ from shlex import quote
 from famus_ray.config.resolve import resolve
 from famus_ray.errors import StudyStopped, UserError
 from famus_ray.files import write_text
+from famus_ray.own_parts import moved_data
 from famus_ray.records.ledger import holding, trials_table
 from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.records.saved_space import saved_space
@@ -103,6 +104,7 @@ def resume_study(
             change after which earlier trials could not be compared with new ones.
         StudyStopped: as in `run_study`.
     """
+    overrides = (*moved_data(path), *overrides)
     space = saved_space(path, overrides)
     RunFolder(path).check_same(resolve(path / "config.yaml", overrides).config)
     config, saved = space.base.config, saved_space(path).base.config

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from famus_ray.config.presets import own_data
-from famus_ray.config.resolve import Resolved, resolve, resolve_values
+from famus_ray.config.resolve import Resolved, flattened, nested, resolve, resolve_values
 from famus_ray.config.schema import Config
 from famus_ray.data.images import Images, Paths
 from famus_ray.data.own.findings import told
+from famus_ray.data.own.handed import HandedData
 from famus_ray.data.own.sizes import sizes
 from famus_ray.data.own.source import read_own
 from famus_ray.errors import DataNotHere
@@ -52,6 +53,7 @@ def resolve_run(
     preset: str | Path | None,
     overrides: Sequence[str] = (),
     values: Mapping[str, Any] | None = None,
+    handed: HandedData | None = None,
 ) -> Chosen:
     """The config of a preset, a YAML file, or a user's own images, changed by settings.
 
@@ -59,6 +61,7 @@ def resolve_run(
         preset: a preset's name, a YAML file, or the folder or table of the images.
         overrides: `section.key=value`; the last one wins.
         values: settings as a nested mapping, applied before the overrides.
+        handed: the images, where they are in memory; their `data.root` is set later.
 
     Raises:
         UserError: problems of the settings, or of the data where settings are chosen by them.
@@ -71,17 +74,16 @@ def resolve_run(
     if found is None or found.config.data.name != "own" or not _is_new(found):
         return Chosen(resolve(preset, overrides, values))
     config = found.config
-    if config.data.root is None or not Path(config.data.root).exists():
+    if handed is None and (config.data.root is None or not Path(config.data.root).exists()):
         where = f"data.root = {config.data.root}: no such" if config.data.root else "data.root: no"
         raise DataNotHere(f"{where} folder or table of images")
-    choices = [c for c in _choices(config) if found.sources[c.key] == "default"]
-    layers = _nested(choices)
-    for key, value in (values or {}).items():
-        layers[key] = {**layers.get(key, {}), **value} if isinstance(value, Mapping) else value
-    resolved = resolve(preset, overrides, layers)
+    choices = [c for c in _choices(config, handed) if found.sources[c.key] == "default"]
+    chosen = {choice.key: choice.value for choice in choices}
+    resolved = resolve(preset, overrides, nested({**chosen, **flattened(values or {})}))
     resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
-    return Chosen(resolved, (*told(config.data), *lines))
+    about = told(config.data) if handed is None else handed.told(config.data)
+    return Chosen(resolved, (*about, *lines))
 
 
 def _is_new(found: Resolved) -> bool:
@@ -96,10 +98,9 @@ def _with_root(values: Mapping[str, Any] | None, place: Path) -> dict[str, Any]:
     return nested
 
 
-def _choices(config: Config) -> list[Choice]:
+def _choices(config: Config, handed: HandedData | None) -> list[Choice]:
     data = config.data.model_copy(update={"image_size": config.data.image_size or 1})
-    assert data.root is not None
-    source = read_own(Path(data.root), data)
+    source = read_own(Path(data.root or ""), data) if handed is None else handed.read(data)
     found = _of_images(source.train, config)
     trained = len(source.train.labels)
     batch = 64 if trained < 20_000 else 128
@@ -120,7 +121,9 @@ def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
     """The method: with a clean meta set FaMUS, without one plain training."""
     checked = 0 if train.checked is None else int(train.checked.sum())
     if meta is not None:
-        return [Choice("method.name", "famus", f"{len(meta.labels):,} images of their own in meta")]
+        why = f"{len(meta.labels):,} images of their own in meta"
+        most = int(np.bincount(meta.labels).max())
+        return [Choice("method.name", "famus", why), Choice("data.meta_per_class", most, why)]
     if checked >= train.classes:
         most = -(-checked // train.classes)
         why = f"{checked:,} checked labels serve as the clean meta set"
@@ -131,10 +134,8 @@ def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
 
 def _of_images(train: Images, config: Config) -> list[Choice]:
     if not isinstance(train.pixels, Paths):
-        return [
-            Choice("model.name", "preact_resnet8", "small images"),
-            Choice("data.augment", "shift", "grey images may be letters, which have no mirror"),
-        ]
+        size, grey = min(train.pixels.shape[2:]), train.pixels.shape[1] != 3
+        return [_network(size, grey), *_augmented(size, grey)]
     seen = sizes(train.pixels)
     grey, short = seen.grey, seen.short
     size = config.data.image_size or _side(short)
@@ -144,21 +145,28 @@ def _of_images(train: Images, config: Config) -> list[Choice]:
         found.append(Choice("data.resize", size * 8 // 7, what))
     colours = "grey" if grey else "colour"
     found.append(Choice("data.channels", 1 if grey else 3, f"images are {colours}"))
-    name = "preact_resnet8" if size <= _SMALL and not torch.cuda.is_available() else (
-        "preact_resnet18" if size <= _SMALL else "torchvision/resnet18"
-    )  # fmt: skip
-    if name.startswith("torchvision") and grey:
-        name = "timm/resnet18"
-    where = "with a GPU" if torch.cuda.is_available() else "without a GPU"
-    found.append(Choice("model.name", name, f"{size} pixels, {where}"))
-    augment = "shift" if grey else "crop_flip"
-    mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
-    found.append(Choice("data.augment", augment, mirror))
-    found.append(Choice("data.crop_padding", max(1, size // 8), f"{size} pixels"))
+    found += [_network(size, grey), *_augmented(size, grey)]
     needed = len(train.labels) * 3 * size * size * 2
     if needed > free_memory() // 2:
         found.append(Choice("data.storage", "disk", f"{in_gib(needed)} would not fit well"))
     return found
+
+
+def _network(size: int, grey: bool) -> Choice:
+    """A network for images of this side; torchvision's take three channels."""
+    has_gpu = torch.cuda.is_available()
+    large = "timm/resnet18" if grey else "torchvision/resnet18"
+    small = "preact_resnet18" if has_gpu else "preact_resnet8"
+    where = "with a GPU" if has_gpu else "without a GPU"
+    return Choice("model.name", small if size <= _SMALL else large, f"{size} pixels, {where}")
+
+
+def _augmented(size: int, grey: bool) -> list[Choice]:
+    mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
+    return [
+        Choice("data.augment", "shift" if grey else "crop_flip", mirror),
+        Choice("data.crop_padding", max(1, size // 8), f"{size} pixels"),
+    ]
 
 
 def _side(short: int) -> int:
@@ -166,14 +174,6 @@ def _side(short: int) -> int:
     if torch.cuda.is_available() and short > 2 * _SMALL:
         return 224
     return min(max(short, 8), _SMALL)
-
-
-def _nested(choices: Sequence[Choice]) -> dict[str, Any]:
-    nested: dict[str, dict[str, Any]] = {}
-    for choice in choices:
-        section, _, key = choice.key.partition(".")
-        nested.setdefault(section, {})[key] = choice.value
-    return nested
 
 
 def _plain(value: Any) -> str:

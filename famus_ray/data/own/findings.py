@@ -11,7 +11,7 @@ import pandas as pd
 
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.own.corrections import read_corrections
-from famus_ray.data.own.layout import list_own
+from famus_ray.data.own.layout import list_own, own_layout
 from famus_ray.data.own.listing import Listing, OwnData
 from famus_ray.data.own.spelling import spelling_finding
 from famus_ray.findings import Finding
@@ -24,7 +24,7 @@ def told(data: DataConfig) -> Iterator[str]:
     assert data.root is not None
     own = list_own(Path(data.root), data.name)
     if own is None:
-        yield f"{data.root}: idx files"
+        yield f"{data.root}: {own_layout(Path(data.root))}"
         return
     images = sum(map(len, own.splits.values()))
     parts = ", ".join(f"{len(part):,} {split}" for split, part in own.splits.items())
