@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import torch
 
 from famus_ray.config.presets import own_data
 from famus_ray.config.resolve import Resolved, flattened, nested, resolve, resolve_values
-from famus_ray.config.schema import Config
-from famus_ray.data.images import Images, Paths
+from famus_ray.config.schema import Config, DataConfig
+from famus_ray.data.images import Images, Paths, Source
 from famus_ray.data.own.findings import told
 from famus_ray.data.own.handed import HandedData
 from famus_ray.data.own.sizes import sizes
@@ -77,13 +77,31 @@ def resolve_run(
     if handed is None and (config.data.root is None or not Path(config.data.root).exists()):
         where = f"data.root = {config.data.root}: no such" if config.data.root else "data.root: no"
         raise DataNotHere(f"{where} folder or table of images")
-    choices = [c for c in _choices(config, handed) if found.sources[c.key] == "default"]
+    read = _read if handed is None else handed.read
+    source = read(config.data.model_copy(update={"image_size": config.data.image_size or 1}))
+    choices = [c for c in _choices(source, config) if found.sources[c.key] == "default"]
     chosen = {choice.key: choice.value for choice in choices}
     resolved = resolve(preset, overrides, nested({**chosen, **flattened(values or {})}))
     resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
     about = told(config.data) if handed is None else handed.told(config.data)
-    return Chosen(resolved, (*about, *lines))
+    applied = [] if config.data.corrections is None else [_applied(source, read, config.data)]
+    return Chosen(resolved, (*about, *applied, *lines))
+
+
+def _read(data: DataConfig) -> Source:
+    assert data.root is not None
+    return read_own(Path(data.root), data)
+
+
+def _applied(source: Source, read: Callable[[DataConfig], Source], data: DataConfig) -> str:
+    """A line on the corrections: how many labels they change, and how many are checked."""
+    plain = {"corrections": None, "image_size": data.image_size or 1}
+    before = read(data.model_copy(update=plain))
+    parts = ((source.train, before.train), (source.test, before.test))
+    changed = sum(int((now.labels != then.labels).sum()) for now, then in parts)
+    checked = sum(int(now.checked.sum()) for now, _ in parts if now.checked is not None)
+    return f"{data.corrections}: {checked:,} labels are checked, {changed:,} of them corrected"
 
 
 def _is_new(found: Resolved) -> bool:
@@ -92,15 +110,13 @@ def _is_new(found: Resolved) -> bool:
 
 
 def _with_root(values: Mapping[str, Any] | None, place: Path) -> dict[str, Any]:
-    nested = dict(values or {})
-    data = nested.get("data", {})
-    nested["data"] = {"root": str(place), **(data if isinstance(data, Mapping) else {})}
-    return nested
+    sections = dict(values or {})
+    data = sections.get("data", {})
+    sections["data"] = {"root": str(place), **(data if isinstance(data, Mapping) else {})}
+    return sections
 
 
-def _choices(config: Config, handed: HandedData | None) -> list[Choice]:
-    data = config.data.model_copy(update={"image_size": config.data.image_size or 1})
-    source = read_own(Path(data.root or ""), data) if handed is None else handed.read(data)
+def _choices(source: Source, config: Config) -> list[Choice]:
     found = _of_images(source.train, config)
     trained = len(source.train.labels)
     batch = 64 if trained < 20_000 else 128
@@ -111,7 +127,7 @@ def _choices(config: Config, handed: HandedData | None) -> list[Choice]:
     found.append(Choice("run.batch_size", batch, few))
     found.append(Choice("schedule.epochs", epochs, few))
     smallest = int(np.bincount(source.train.labels, minlength=source.train.classes).min())
-    if smallest < 10:
+    if smallest < 10 and source.validation is None:
         found.append(Choice("data.validation_fraction", 0.0, f"a class has {smallest} images"))
         found.append(Choice("run.select", "test", "no validation images"))
     return found + _of_clean(source.train, source.meta)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from famus_ray.config.schema import DataConfig
-from famus_ray.data.own.corrections import read_corrections
 from famus_ray.data.own.layout import list_own, own_layout
 from famus_ray.data.own.listing import Listing, OwnData
 from famus_ray.data.own.spelling import spelling_finding
@@ -36,9 +35,6 @@ def told(data: DataConfig) -> Iterator[str]:
         )
     for finding in own.findings:
         yield finding.what + (f"; {finding.mend}" if finding.mend else "")
-    if data.corrections is not None:
-        found = read_corrections(Path(data.corrections))
-        yield f"{data.corrections}: {len(found.names):,} rows"
 
 
 def findings_on(own: OwnData) -> Iterator[Finding]:

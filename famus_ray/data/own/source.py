@@ -154,5 +154,10 @@ def _some(images: Images, chosen: NDArray[np.bool_]) -> Images:
     """Some of the images, in their own order."""
     places = np.flatnonzero(chosen)
     truth = None if images.true_labels is None else images.true_labels[places]
-    pixels = images.pixels[places]
-    return replace(images, pixels=pixels, labels=images.labels[places], true_labels=truth)
+    return replace(
+        images,
+        pixels=images.pixels[places],
+        labels=images.labels[places],
+        true_labels=truth,
+        places=places if isinstance(images.pixels, np.ndarray) else None,
+    )
