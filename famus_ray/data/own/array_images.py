@@ -37,6 +37,8 @@ def pairs_of(data: Any, what: str) -> tuple[Any, Any]:
         if len(data) != 2:
             raise UserError(f"{what}: has {len(data)} parts, not two: (images, labels)")
         return data[0], data[1]
+    if isinstance(data, pd.DataFrame):
+        raise UserError(f"{what}: is a table; hand it over as data is, as (images, labels)")
     items = [data[place] for place in range(len(data))]
     if not items or any(not isinstance(item, tuple | list) or len(item) != 2 for item in items):
         raise UserError(f"{what}: the items of a data set must be pairs (image, label)")
