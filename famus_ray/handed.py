@@ -75,6 +75,7 @@ def _name(handed: Any) -> str:
             digest.update(tensor.numpy().tobytes())
     elif hasattr(handed, "__code__"):
         digest.update(marshal.dumps(handed.__code__))
-    kind = getattr(handed, "__qualname__", None) or type(handed).__name__
+    own = getattr(handed, "__qualname__", None) or getattr(handed, "name", None)
+    kind = own if isinstance(own, str) else type(handed).__name__
     words = re.findall(r"[A-Za-z0-9]+", kind.replace("<locals>", ""))
     return f"{'_'.join(words)}_{digest.hexdigest()[:8]}"

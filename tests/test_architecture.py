@@ -36,7 +36,7 @@ FLOORS = (
     {"scale", "bench"},
     {"progress"},
     {"api", "demo", "testing"},
-    {"cli"},
+    {"cli", "classifier"},
 )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from famus_ray.data.images import UNKNOWN, Images
 from famus_ray.errors import UserError, first_line
 
-__all__ = ["images_of", "pairs_of"]
+__all__ = ["images_of", "pairs_of", "pixels_of"]
 
 _MOST_CHANNELS = 4
 _AS_SOURCE = "hand over a famus_ray.data.images.Source, whose pixels are (N, channels, H, W)"
@@ -67,7 +67,7 @@ def images_of(pair: tuple[Any, Any], what: str, train: Images | None = None) -> 
     Raises:
         UserError: what cannot be read, or in two ways; the message says what to change.
     """
-    pixels, labels = _pixels(_array(pair[0], what), what), _labels(pair[1], what)
+    pixels, labels = pixels_of(pair[0], what), _labels(pair[1], what)
     if len(pixels) != len(labels):
         raise UserError(f"{what}: {len(pixels):,} images, {len(labels):,} labels")
     if train is None:
@@ -104,7 +104,13 @@ def _array(values: Any, what: str) -> NDArray[Any]:
         raise UserError(f"{what}: is no array ({first_line(error)})") from error
 
 
-def _pixels(images: NDArray[Any], what: str) -> NDArray[np.uint8]:
+def pixels_of(values: Any, what: str) -> NDArray[np.uint8]:
+    """Images as uint8 (N, channels, H, W).
+
+    Raises:
+        UserError: what cannot be read, or in two ways.
+    """
+    images = _array(values, what)
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim != 4:
