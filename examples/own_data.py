@@ -7,10 +7,12 @@ from famus_ray.data.images import Images, Source
 
 
 def read(data):
+    """The data set, from the section `data` of the settings."""
     return Source(train=squares(400, seed=0), test=squares(100, seed=1))
 
 
 def squares(count, seed):
+    """Images and the number of the corner that is bright."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, count)
     pixels = rng.integers(0, 60, (count, 1, 8, 8), dtype=np.uint8)

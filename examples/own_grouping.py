@@ -5,6 +5,7 @@ from famus_ray.models.layer_groups import LayerGroup, LayerGroups
 
 
 def halves(model):
+    """The groups of a network's parameters."""
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     middle = len(names) // 2
     return LayerGroups(

@@ -10,6 +10,8 @@ from famus_ray.meta.step import PlainStep
 
 
 class SoftBootstrap(torch.nn.Module):
+    """Cross-entropy with nine parts of the given label and one of the predicted."""
+
     def forward(self, logits_BC, targets):
         predicted_BC = torch.softmax(logits_BC, dim=1).detach()
         given_BC = F.one_hot(targets, logits_BC.shape[1])
@@ -17,6 +19,7 @@ class SoftBootstrap(torch.nn.Module):
 
 
 def build(model, settings):
+    """The step that trains a network with this loss."""
     return PlainStep(SoftBootstrap())
 
 

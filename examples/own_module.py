@@ -6,6 +6,8 @@ import famus_ray as fr
 
 
 class Small(nn.Module):
+    """Two convolutions and a linear classifier of their mean."""
+
     def __init__(self, classes, channels):
         super().__init__()
         self.features = nn.Sequential(
