@@ -86,7 +86,7 @@ def train(
     from famus_ray.own_parts import own_parts
 
     parts, console = own_parts(sections), _console(quiet)
-    start = preset or parts.place or ("digits" if parts.data is None else "own")
+    start = preset or ("own" if parts.is_own else "digits")
     chosen = resolve_run(start, overrides, parts.values, parts.data)
     config = chosen.resolved.config
     for line in (*chosen.told, *_told_only_here(config)):
@@ -215,9 +215,7 @@ def _loaded_space(space: str, overrides: tuple[str, ...], parts: OwnParts) -> Sp
     from famus_ray.spaces.space_file import space_path
 
     values: dict[str, Any] = {}
-    if parts.place is not None:
-        values |= {"data.name": "own", "data.root": str(parts.place)}
-    if parts.place is not None or parts.data is not None:
+    if parts.is_own:
         clean = 0 if parts.data is None else parts.data.clean_per_class()
         values |= {"noise.kind": "none", "data.meta_per_class": clean}
     searched = load_yaml(space_path(space)).get("space") or {}

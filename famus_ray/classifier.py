@@ -26,7 +26,6 @@ from famus_ray.models.modes import eval_mode
 from famus_ray.reading.folders import load_samples
 from famus_ray.reading.labels import load_labels
 from famus_ray.records.checkpoint import load_checkpoint
-from famus_ray.records.folders import load_config
 from famus_ray.records.run_folder import RunFolder
 from famus_ray.training.loop import pick_device, start
 
@@ -52,9 +51,8 @@ class FamusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: the labels that occur in `y`, sorted (C,).
         run_: the folder of the run.
-        network_: the network, from normalised images to logits.
-        sample_weight_: (N,) the weight in (0, 1) that the method gave each example at the end; 1
-            of methods that learn no weights.
+        network_: from normalised images to logits.
+        sample_weight_: (N,) in (0, 1), at the end; 1 of methods that learn no weights.
         label_scores_: (N,) probability in [0, 1] that the given label is right.
     """
 
@@ -106,7 +104,7 @@ class FamusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             **settings,
         )
         self.run_ = result.path
-        self._set_network(load_config(result.path))
+        self._set_network(result.config)
         self._set_examples(len(train_images.labels))
         return self
 
@@ -134,9 +132,8 @@ class FamusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found: NDArray[np.float64] = torch.cat(rows).numpy()
         return found
 
-    def _set_network(self, settings: dict[str, Any]) -> None:
+    def _set_network(self, config: Config) -> None:
         """Loads the network as it was after the last epoch."""
-        config = Config.model_validate(settings)
         device = pick_device(config)
         data = load_dataset(config.data, config.noise, config.run.seed).to(device)
         procedure = start(config, data, device)

@@ -13,6 +13,7 @@ from typing import Any
 from famus_ray.config.presets import own_data
 from famus_ray.config.schema import Config
 from famus_ray.data.images import Source
+from famus_ray.data.known import KNOWN
 from famus_ray.data.own.handed import HandedData, handed_data, is_data
 from famus_ray.errors import UserError
 from famus_ray.handed import is_object, path_of
@@ -31,12 +32,12 @@ class OwnParts:
     Attributes:
         values: settings by section; objects are named by their import paths.
         data: the data that were handed over; None if they were named.
-        place: the folder or table that was given as data; None without one.
+        is_own: whether the data are the user's own: handed over, or a folder or table.
     """
 
     values: dict[str, Any]
     data: HandedData | None = None
-    place: Path | None = None
+    is_own: bool = False
 
     @contextmanager
     def kept_in(self, path: Path, config: Config) -> Iterator[Config]:
@@ -70,11 +71,12 @@ def own_parts(sections: Mapping[str, Any]) -> OwnParts:
     named = {name: _named(value) for name, value in values.items() if name != "data"}
     if is_data(data):
         handed = handed_data(data, **more)
-        return OwnParts({**named, "data": {"name": "own", "root": "handed over"}}, handed)
+        return OwnParts({**named, "data": {"name": "own", "root": "handed over"}}, handed, True)
     if more:
         raise UserError(f"{min(more)}: was handed over, and data was not; hand over both")
-    if isinstance(data, str | Path) and (place := own_data(str(data))) is not None:
-        return OwnParts(named, place=place)
+    is_path = isinstance(data, str | Path) and data not in KNOWN
+    if is_path and (place := own_data(str(data))) is not None:
+        return OwnParts({**named, "data": {"name": "own", "root": str(place)}}, is_own=True)
     return OwnParts(named if data is None else {**named, "data": _named(data)})
 
 

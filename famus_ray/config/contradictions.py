@@ -14,6 +14,8 @@ __all__ = ["Contradiction", "contradictions"]
 
 Contradiction = tuple[str, str]
 
+_OWN_DATA = ("own", "folders", "tables")
+
 
 def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[Contradiction]:
     """The contradictions of a config, as pairs of a key and a message with advice.
@@ -48,7 +50,7 @@ def _of_noise(config: Config, sources: Mapping[str, str]) -> Iterator[Contradict
         )
     preset = sources.get("noise.kind")
     is_ours = preset in (None, "command line", "arguments", sources.get("data.name"))
-    if kind != "none" and config.data.name in ("own", "folders", "tables") and not is_ours:
+    if kind != "none" and config.data.name in _OWN_DATA and not is_ours:
         yield (
             "noise.kind",
             f"noise.kind = {kind}: {preset} adds wrong labels, and nobody knows which of yours "
@@ -111,10 +113,12 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
     if config.has_two_networks and config.loss != LossConfig():
         yield ("loss.kind", "loss: the pipeline of two networks has losses of its own")
     if method.needs_clean_set and source == "set" and config.data.meta_per_class == 0:
+        own = "add clean images as meta, check some labels, or set data.meta_per_class = 10 if the "
+        mend = f"{own}labels are clean as they are" if config.data.name in _OWN_DATA else "try 10"
         yield (
             "data.meta_per_class",
             f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
-            "try 10, or meta.source = pseudo_clean",
+            f"{mend}, or meta.source = pseudo_clean",
         )
     if source == "batch" and config.run.batch_size < 2:
         yield (
