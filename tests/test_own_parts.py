@@ -50,10 +50,10 @@ def test_a_network_is_held_as_it_was():
 
 
 def test_a_folder_as_data_is_own_data_and_a_name_stays_a_name(tmp_path, monkeypatch):
-    (tmp_path / "clothing1m").mkdir()
+    (tmp_path / "webvision_mini").mkdir()
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert own_parts({"data": "clothing1m"}).values == {"data": "clothing1m"}
+    assert own_parts({"data": "webvision_mini"}).values == {"data": "webvision_mini"}
     for data in ("photos", tmp_path / "photos"):
         parts = own_parts({"data": data})
         assert parts.is_own
