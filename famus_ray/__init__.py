@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from famus_ray.api import extend, resume, train, tune
+    from famus_ray.classifier import FamusClassifier
     from famus_ray.errors import Diverged, UserError
     from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
     from famus_ray.reading.labels import load_labels
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Diverged",
+    "FamusClassifier",
     "UserError",
     "extend",
     "load_curves",
@@ -28,6 +30,7 @@ __all__ = [
 
 _HOME = {
     "Diverged": "famus_ray.errors",
+    "FamusClassifier": "famus_ray.classifier",
     "UserError": "famus_ray.errors",
     "extend": "famus_ray.api",
     "load_curves": "famus_ray.reading.folders",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from famus_ray.config.schema import Config
 from famus_ray.progress.epoch_bar import EpochProgress
 from famus_ray.records.folders import find_folder, is_study, load_config
 from famus_ray.run_path import claimed_new, claimed_run
 from famus_ray.scale.run import RunResult, resume_run, run_config
+
+if TYPE_CHECKING:
+    from famus_ray.own_parts import OwnParts
+    from famus_ray.spaces.space import Space
 
 __all__ = [
     "RunResult",
@@ -37,9 +43,13 @@ class StudyResult:
     best_settings: dict[str, Any]
     best_value: float
 
+    def __repr__(self) -> str:
+        chosen = ", ".join(f"{key}={value}" for key, value in self.best_settings.items())
+        return f"StudyResult({self.path})\n  best trial: {self.best_value:.4f} with {chosen}"
+
 
 def train(
-    preset: str | Path = "digits",
+    preset: str | Path | None = None,
     *overrides: str,
     resume: bool = False,
     quiet: bool = False,
@@ -48,14 +58,24 @@ def train(
     """Trains one run; returns its folder, config and accuracies.
 
     `train("digits", method="famus", noise={"kind": "symmetric", "rate": 0.4})`
+    `train(data=(images, labels), model=my_network, meta=(clean_images, clean_labels))`
+
+    Data that are handed over are arrays (images, labels), a data set of torch, a `Source`, or a
+    DataFrame with columns path and label; they are kept in the run's folder. Images are uint8 or
+    in [0, 1], of the shape (N, H, W), (N, H, W, channels) or (N, channels, H, W); labels are whole
+    numbers or strings (N,). Without `test`, `data.test_fraction` of them is split off.
 
     Args:
-        preset: a preset's name, a YAML file, or the folder or table of your own images.
+        preset: a preset's name, a YAML file, or the folder or table of your own images; digits
+            when left out, own for data that are handed over.
         overrides: `section.key=value`, as on a command line. They override `sections`; of
             duplicates the last one wins.
         resume: continue the run in the folder named by `run.name` from its last checkpoint.
         quiet: show no progress; by default it is shown on standard error.
-        sections: sections of the config as mappings, or only their main field as a value.
+        sections: sections of the config as mappings, or only their main field as a value; data as
+            above as `data`, and as `meta` (clean), `validation` and `test`. A setting that takes
+            an import path takes the object, too: a function or class of (classes, channels), or
+            a network, as `model`; a method's declaration as `method`.
 
     Raises:
         UserError: problems of the settings (all in one message), missing data, a name that exists
@@ -63,18 +83,20 @@ def train(
         Diverged: a loss that is not finite; the last good checkpoint is kept.
     """
     from famus_ray.data.own.choices import resolve_run
+    from famus_ray.own_parts import own_parts
 
-    chosen = resolve_run(preset, overrides, sections)
-    for line in chosen.told:
-        _console(quiet).print(line, highlight=False)
+    parts, console = own_parts(sections), _console(quiet)
+    start = preset or ("own" if parts.is_own else "digits")
+    chosen = resolve_run(start, overrides, parts.values, parts.data)
     config = chosen.resolved.config
+    for line in (*chosen.told, *_told_only_here(config)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     with (
         claimed_run(config, resume=resume) as path,
-        EpochProgress(path.name, config.schedule.epochs, _console(quiet)) as shown,
+        parts.kept_in(path, config) as kept,
+        EpochProgress(path.name, kept.schedule.epochs, console) as shown,
     ):
-        return run_config(
-            config, path, resume=resume, on_epoch=shown.on_epoch, on_step=shown.on_step
-        )
+        return run_config(kept, path, resume=resume, on_epoch=shown.on_epoch, on_step=shown.on_step)
 
 
 def resume(
@@ -136,18 +158,26 @@ def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResul
 
 
 def tune(
-    space: str | Path, *overrides: str, trials: int | None = None, quiet: bool = False
+    space: str | Path,
+    *overrides: str,
+    trials: int | None = None,
+    quiet: bool = False,
+    **sections: Any,
 ) -> StudyResult:
     """Runs a study and returns its best trial.
 
     Optuna suggests the trials, and Ray Tune runs them on this machine or on the cluster at
     `scale.address`.
 
+    `tune("famus", trials=20, data=(images, labels), meta=(clean_images, clean_labels))`
+
     Args:
         space: a search space's name, such as `famus`, or a YAML file.
         overrides: `section.key=value`; they override the space's preset and settings.
         trials: number of trials; `study.trials` by default.
         quiet: show no progress; by default it is shown on standard error.
+        sections: as of `train`; they override the space's preset and settings. With data that are
+            handed over the preset's noise is left out.
 
     Raises:
         UserError: problems of the space and the settings (all in one message), missing data, a
@@ -155,23 +185,56 @@ def tune(
         StudyStopped: every trial failed, several in a row failed for the same reason, or the
             machine is at fault.
     """
+    from famus_ray.own_parts import own_parts
     from famus_ray.progress.study_view import StudyProgress
     from famus_ray.scale.study import run_study
-    from famus_ray.spaces.space import load_space
 
     more = () if trials is None else (f"study.trials={trials}",)
-    loaded = load_space(str(space), (*overrides, *more))
+    parts = own_parts(sections)
+    loaded = _loaded_space(str(space), (*overrides, *more), parts)
     config = loaded.base.config
+    for line in _told_only_here(config):
+        _console(quiet).print(line, highlight=False, markup=False, soft_wrap=True)
     with (
         claimed_new(config, f"study-{loaded.name}") as path,
-        StudyProgress(config, loaded.planned_runs(), console=_console(quiet)) as progress,
+        parts.kept_in(path, config) as kept,
+        StudyProgress(kept, loaded.planned_runs(), console=_console(quiet)) as progress,
     ):
-        run_study(loaded, path, progress.on_trial)
+        run_study(loaded.based_on(kept), path, progress.on_trial)
     return _study_result(path)
+
+
+def _loaded_space(space: str, overrides: tuple[str, ...], parts: OwnParts) -> Space:
+    """The space with the sections of the call.
+
+    Of own data nothing is known to be clean but what was handed over as such, and no noise is
+    added; where they are searched, the space decides.
+    """
+    from famus_ray.config.resolve import flattened, load_yaml, nested
+    from famus_ray.spaces.space import load_space
+    from famus_ray.spaces.space_file import space_path
+
+    values: dict[str, Any] = {}
+    if parts.is_own:
+        clean = 0 if parts.data is None else parts.data.clean_per_class()
+        values |= {"noise.kind": "none", "data.meta_per_class": clean}
+    searched = load_yaml(space_path(space)).get("space") or {}
+    values = {key: value for key, value in values.items() if key not in searched}
+    return load_space(space, overrides, nested({**values, **flattened(parts.values)}))
 
 
 def _console(quiet: bool) -> Console:
     return Console(stderr=True, quiet=quiet)
+
+
+def _told_only_here(config: Config) -> Iterator[str]:
+    from famus_ray.records.manifest import only_here
+
+    for setting in only_here(config):
+        yield (
+            f"{setting}: lives in this Python process only, so the run cannot be resumed "
+            "elsewhere; in a file of its own, named by its import path, it could"
+        )
 
 
 def _study_result(path: Path) -> StudyResult:

@@ -26,16 +26,17 @@ FLOORS = (
         "choices",
         "batch",
         "findings",
+        "handed",
     },
     {"config"},
     {"spaces", "models", "data"},
     {"meta", "records"},
     {"methods", "reading"},
-    {"training", "run_path"},
+    {"training", "run_path", "own_parts"},
     {"scale", "bench"},
     {"progress"},
     {"api", "demo", "testing"},
-    {"cli"},
+    {"cli", "classifier"},
 )
 
 

@@ -12,13 +12,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def printed_by(example: str) -> str:
+def printed_by(example: str, folder: Path | None = None) -> str:
     program = [sys.executable, ROOT / "examples" / example]
-    return subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize(
-    ("example", "page"), [("own_loop.py", "README.md"), ("own_head.py", "docs/engine.md")]
+    ("example", "page"),
+    [
+        ("own_loop.py", "README.md"),
+        ("own_head.py", "docs/engine.md"),
+        ("own_arrays.py", "docs/own.md"),
+        ("own_module.py", "docs/own.md"),
+    ],
 )
 def test_the_page_shows_the_example(example, page):
     body = (ROOT / "examples" / example).read_text().split('"""', 2)[2].strip()
@@ -33,6 +41,30 @@ def test_a_head_of_ones_own_finds_the_class_that_wrong_labels_go_to():
     trust = [float(number) for number in re.findall(r"\d\.\d\d", printed_by("own_head.py"))]
     assert len(trust) == 4
     assert trust[0] < 0.5 < min(trust[1:])
+
+
+@pytest.mark.parametrize(
+    ("example", "lowest"),
+    [
+        ("own_arrays.py", 0.4),
+        ("own_module.py", 0.2),
+        ("own_method.py", 0.5),
+        ("own_data.py", 0.9),
+        ("own_grouping.py", 0.3),
+    ],
+)
+def test_an_own_part_trains_and_its_result_is_three_lines(example, lowest, tmp_path):
+    printed = printed_by(example, tmp_path)
+    lines = printed.splitlines()
+    assert lines[0].startswith("RunResult(runs/")
+    accuracy = re.match(r"  test accuracy (\d\.\d{4}) at epoch \d of \d, chosen on", lines[1])
+    assert accuracy is not None
+    assert float(accuracy[1]) > lowest
+    assert re.fullmatch(r"  \d\.\d{4} in the mean of the last \d epochs", lines[2])
+    if example == "own_arrays.py":
+        assert 250 < int(re.search(r"(\d+) labels are probably wrong", printed)[1]) < 700
+    else:
+        assert len(lines) == 3
 
 
 def test_the_snippets_of_the_engine_page_run():

@@ -112,10 +112,12 @@ def _of_method(config: Config) -> Iterator[Contradiction]:
     if config.has_two_networks and config.loss != LossConfig():
         yield ("loss.kind", "loss: the pipeline of two networks has losses of its own")
     if method.needs_clean_set and source == "set" and config.data.meta_per_class == 0:
+        own = "add clean images as meta, check some labels, or set data.meta_per_class = 10 if the "
+        mend = f"{own}labels are clean as they are" if config.data.name in OWN_DATA else "try 10"
         yield (
             "data.meta_per_class",
             f"data.meta_per_class = 0: method {config.method.name} learns from a clean meta set; "
-            "try 10, or meta.source = pseudo_clean",
+            f"{mend}, or meta.source = pseudo_clean",
         )
     if source == "batch" and config.run.batch_size < 2:
         yield (

@@ -35,14 +35,15 @@ def imported(path: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except Exception as error:
-        raise ValueError(
-            f"cannot be imported ({first_line(error)}){_looked(error, here)}"
-        ) from error
+        reason = first_line(error) + _looked(error, module, here)
+        raise ValueError(f"cannot be imported ({reason})") from error
 
 
-def _looked(error: Exception, here: str) -> str:
+def _looked(error: Exception, module: str, here: str) -> str:
+    if module == "__main__":
+        return "; it lives in the script or notebook that named it, so use it there"
     is_missing = isinstance(error, ModuleNotFoundError)
-    return f"; looked for in {here} and among the installed packages" if is_missing else ""
+    return f", looked for in {here} and among the installed packages" if is_missing else ""
 
 
 def own(setting: str, path: str) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "Resolved",
     "flattened",
     "load_yaml",
+    "nested",
     "problems_of",
     "resolve",
 ]
@@ -138,6 +139,18 @@ def _parse_override(item: str) -> dict[str, Any]:
 def flattened(layer: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by section and key, as in a file, as a mapping by dotted key."""
     return dict(_flatten(layer))
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flattened`."""
+    found: dict[str, Any] = {}
+    for name, value in flat.items():
+        section, dot, key = name.partition(".")
+        if dot:
+            found.setdefault(section, {})[key] = value
+        else:
+            found[name] = value
+    return found
 
 
 def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

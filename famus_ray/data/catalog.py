@@ -40,7 +40,8 @@ class Split:
         pixels: uint8 (N, channels, H, W).
         labels: int64 (N,), used in training.
         true_labels: int64 (N,), before corruption, -1 where unknown.
-        ids: int64 (N,), the index in the data set's own training or test order.
+        ids: int64 (N,), the index in the data set's own training or test order; of arrays of
+            which the test set was split off the index in the whole arrays.
     """
 
     pixels: Tensor | ImageFiles
@@ -232,7 +233,8 @@ def _take(
         pixels = pixels if data.storage == "disk" else pixels.read_all()
     else:
         pixels = torch.from_numpy(images.pixels[ids])
-    arrays = (labels[ids], images.truth[ids], ids)
+    places = ids if images.places is None else images.places[ids]
+    arrays = (labels[ids], images.truth[ids], places)
     return Split(pixels, *(torch.from_numpy(array) for array in arrays))
 
 

@@ -75,6 +75,8 @@ class Images:
         true_labels: int64 (N,), -1 where unknown; None if `labels` are the true labels.
         class_names: a name for each class, in the order of the labels; None without names.
         checked: bool (N,), whose labels a person has checked; None if nobody has.
+        places: int64 (N,), of arrays of which some were split off the places in the whole arrays;
+            None for 0 to N - 1.
     """
 
     pixels: NDArray[np.uint8] | Paths
@@ -86,6 +88,7 @@ class Images:
     true_labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
     checked: NDArray[np.bool_] | None = None
+    places: NDArray[np.int64] | None = None
 
     @property
     def truth(self) -> NDArray[np.int64]:

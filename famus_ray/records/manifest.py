@@ -16,8 +16,9 @@ import torch
 from famus_ray.config.schema import Config
 from famus_ray.data.catalog import Dataset
 from famus_ray.data.record import record
+from famus_ray.handed import lives_here
 
-__all__ = ["manifest"]
+__all__ = ["manifest", "only_here"]
 
 
 def manifest(config: Config, data: Dataset) -> dict[str, Any]:
@@ -52,7 +53,19 @@ def manifest(config: Config, data: Dataset) -> dict[str, Any]:
         },
         "workers": config.scale.workers,
         "data": record(data),
+        "only_in_its_process": only_here(config),
     }
+
+
+def only_here(config: Config) -> list[str]:
+    """The settings, as `key = value`, whose objects exist in this process only: the run cannot
+    be resumed elsewhere."""
+    return [
+        f"{section}.{key} = {value}"
+        for section, values in config.model_dump().items()
+        for key, value in values.items()
+        if lives_here(value)
+    ]
 
 
 def _git_commit() -> str | None:

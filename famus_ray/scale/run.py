@@ -7,6 +7,7 @@ from pathlib import Path
 
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
+from famus_ray.own_parts import moved_data
 from famus_ray.reading.folders import RunSummary, load_curves, summarise
 from famus_ray.records.claim import claimed
 from famus_ray.records.folders import load_config
@@ -32,6 +33,15 @@ class RunResult:
     config: Config
     summary: RunSummary
     was_finished: bool = False
+
+    def __repr__(self) -> str:
+        found = self.summary
+        return (
+            f"RunResult({self.path})\n"
+            f"  test accuracy {found.best:.4f} at epoch {found.best_epoch} of {found.epochs}, "
+            f"chosen on {found.selected_on}\n"
+            f"  {found.last10:.4f} in the mean of the last {min(10, found.epochs)} epochs"
+        )
 
 
 def run_config(
@@ -103,6 +113,6 @@ def resume_run(
         Diverged: a loss that is not finite.
     """
     load_config(path)  # raises UserError if the folder holds no run
-    config = resolve(path / "config.yaml", overrides).config
+    config = resolve(path / "config.yaml", (*moved_data(path), *overrides)).config
     with claimed(path):
         return run_config(config, path, resume=True, on_epoch=on_epoch, on_step=on_step)

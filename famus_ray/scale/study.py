@@ -10,6 +10,7 @@ from shlex import quote
 from famus_ray.config.resolve import resolve
 from famus_ray.errors import StudyStopped, UserError
 from famus_ray.files import write_text
+from famus_ray.own_parts import moved_data
 from famus_ray.records.ledger import holding, trials_table
 from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.records.saved_space import saved_space
@@ -18,6 +19,7 @@ from famus_ray.run_path import new_path
 from famus_ray.scale.capacity import Capacity, check_fits, check_fits_here
 from famus_ray.scale.cluster import cluster, ctrl_c, ray_log
 from famus_ray.scale.join import check_address
+from famus_ray.scale.parcel import parcel, settings_of
 from famus_ray.scale.reopening import reopened
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
@@ -102,6 +104,7 @@ def resume_study(
             change after which earlier trials could not be compared with new ones.
         StudyStopped: as in `run_study`.
     """
+    overrides = (*moved_data(path), *overrides)
     space = saved_space(path, overrides)
     RunFolder(path).check_same(resolve(path / "config.yaml", overrides).config)
     config, saved = space.base.config, saved_space(path).base.config
@@ -181,9 +184,13 @@ def _fit(search: Search, space: Space, path: Path) -> None:
     from famus_ray.scale.worker_group import bundles
 
     config = space.base.config
+    searched = [value for _, settings in space.cases() for value in settings.values()]
     trainable = tune.with_resources(
         tune.with_parameters(
-            RunTrial, base=config.model_dump(mode="json"), folder=str(path.absolute())
+            RunTrial,
+            base=config.model_dump(mode="json"),
+            folder=str(path.absolute()),
+            parcel=parcel([*settings_of(config), *searched]),
         ),
         tune.PlacementGroupFactory(bundles(config.scale)),
     )

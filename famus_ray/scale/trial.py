@@ -6,6 +6,7 @@ from typing import Any
 
 from ray import tune
 
+from famus_ray.scale.parcel import Parcel
 from famus_ray.scale.worker_group import WorkerGroup
 
 __all__ = ["RunTrial"]
@@ -18,8 +19,10 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
     an error to Tune, which starts the trial again.
     """
 
-    def setup(self, config: dict[str, Any], base: dict[str, Any], folder: str) -> None:
-        self._study = base, folder
+    def setup(
+        self, config: dict[str, Any], base: dict[str, Any], folder: str, parcel: Parcel
+    ) -> None:
+        self._study = base, folder, parcel
         self._process: Any = None
         self._begin(config)
 
@@ -50,7 +53,7 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]
         Importing torch earlier would delay the actor's start, and Tune gives the trial of an
         actor that is not ready to a free one and drops the new actor.
         """
-        base, _ = self._study
+        base, *_ = self._study
         if base["scale"]["workers"] > 1:
             return WorkerGroup(*self._study)
         from famus_ray.scale.trial_process import TrialProcess

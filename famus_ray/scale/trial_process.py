@@ -15,6 +15,7 @@ import torch
 from famus_ray.errors import Diverged, UserError
 from famus_ray.scale.cluster import on_devices
 from famus_ray.scale.meeting import join, meeting_point, was_left
+from famus_ray.scale.parcel import Parcel
 from famus_ray.scale.reports import trial_id
 from famus_ray.scale.seeded import DatasetCache, SeededRuns
 from famus_ray.scale.stopping import machine_fault
@@ -33,9 +34,11 @@ class TrialProcess:
     Args:
         base: the config that every trial starts from, by section and key.
         folder: of the study.
+        parcel: the user's own parts.
     """
 
-    def __init__(self, base: dict[str, Any], folder: str) -> None:
+    def __init__(self, base: dict[str, Any], folder: str, parcel: Parcel) -> None:
+        parcel.unpack()
         self._base = base
         self._folder = Path(folder)
         self._cache = DatasetCache()

@@ -9,6 +9,7 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from famus_ray.config.schema import ScaleConfig
+from famus_ray.scale.parcel import Parcel
 
 __all__ = ["WorkerGroup", "bundles"]
 
@@ -23,9 +24,9 @@ class WorkerGroup:
     train one trial after another and end with Ray Tune's placement group.
     """
 
-    def __init__(self, base: dict[str, Any], folder: str) -> None:
+    def __init__(self, base: dict[str, Any], folder: str, parcel: Parcel) -> None:
         self._base = base
-        self._folder = folder
+        self._study = base, folder, parcel
         self._trial: tuple[int, Mapping[str, Any]]
         self._workers: list[Any] = []
 
@@ -71,7 +72,7 @@ class WorkerGroup:
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
                     ray.util.get_current_placement_group(), placement_group_bundle_index=rank
                 ),
-            ).remote(self._base, self._folder)
+            ).remote(*self._study)
             for rank in range(scale.workers)
         ]
         host, port = ray.get(self._workers[0].meeting_point.remote())

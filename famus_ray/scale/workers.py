@@ -15,6 +15,7 @@ from famus_ray.records.tables import CURVES, read_table
 from famus_ray.scale.capacity import check_fits, check_fits_here
 from famus_ray.scale.cluster import cluster, ctrl_c, on_devices, ray_log
 from famus_ray.scale.join import check_address
+from famus_ray.scale.parcel import parcel, settings_of
 from famus_ray.scale.shares import check_shares
 from famus_ray.training.allocator import keep_freed_memory
 from famus_ray.training.loop import EpochReport, OnEpoch, checked_data, epochs
@@ -68,7 +69,11 @@ def _fit(config: Config, path: Path, retries: int) -> None:
         per_worker["GPU"] = scale.gpus_per_worker
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"config": config.model_dump(), "path": str(path.absolute())},
+        train_loop_config={
+            "config": config.model_dump(),
+            "path": str(path.absolute()),
+            "parcel": parcel(settings_of(config)),
+        },
         torch_config=Meeting(),
         scaling_config=ScalingConfig(
             num_workers=scale.workers,
@@ -98,6 +103,7 @@ def _worker(settings: dict[str, Any]) -> str | None:
     import ray.train
     import torch
 
+    settings["parcel"].unpack()
     config = on_devices(Config.model_validate(settings["config"]))
     keep_freed_memory()
     torch.set_num_threads(config.run.threads or max(1, int(config.scale.cpus_per_worker)))

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from famus_ray.config.contradictions import contradictions
 from famus_ray.config.mistakes import joined
-from famus_ray.config.resolve import Resolved, load_yaml, resolve, resolve_values
+from famus_ray.config.resolve import Resolved, flattened, load_yaml, nested, resolve, resolve_values
+from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 from famus_ray.spaces.ranges import Range, Searched, scalar, span
 from famus_ray.spaces.space_checks import base_problems, space_problems
@@ -58,6 +59,11 @@ class Space:
         self.entries = dict(entries)
         self.points = [{k: scalar(v) for k, v in point.items()} for point in points]
         self._walk = Walk(entries, base)
+
+    def based_on(self, config: Config) -> Space:
+        """The same space with another config that every trial starts from."""
+        base = Resolved(config, self.base.sources)
+        return Space(self.name, self.text, self.about, base, self.entries, self.points)
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
         """The settings of a trial: suggested, constant or derived."""
@@ -114,12 +120,15 @@ class Space:
             yield name, span(entry), ", ".join(f"{k} = {v}" for k, v in entry.when.items())
 
 
-def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
+def load_space(
+    name: str, overrides: tuple[str, ...] = (), values: Mapping[str, Any] | None = None
+) -> Space:
     """The search space in a file, based on its preset with `overrides`.
 
     Args:
         name: of a space, or its file's path.
         overrides: `section.key=value` from the command line.
+        values: settings as a nested mapping, which replace those of the file.
 
     Raises:
         UserError: lists all problems of the file.
@@ -133,10 +142,11 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     problems += space_problems(entries, file.space, file.points)
     problems += [
         f"{key} is searched; leave out {key}= to search it, or take it out of the space"
-        for key in (item.partition("=")[0] for item in overrides)
+        for key in (*(item.partition("=")[0] for item in overrides), *flattened(values or {}))
         if key in entries
     ]
-    found, wrong = resolve_values(file.preset, overrides, file.settings, name)
+    settings = nested({**flattened(file.settings), **flattened(values or {})})
+    found, wrong = resolve_values(file.preset, overrides, settings, name)
     problems += [m if source == name else f"{source}: {m}" for source, m in wrong]
     if found is not None:
         problems += base_problems(entries, file.points, found)
@@ -145,6 +155,11 @@ def load_space(name: str, overrides: tuple[str, ...] = ()) -> Space:
     # A searched setting's value in the preset may contradict others: no trial has that value.
     usual = {key: decoded(value) for key, value in Walk(entries, found).usual().items()}
     changed = usual if any(contradictions(found.config, found.sources)) else {}
-    base = resolve(file.preset, overrides, {**file.settings, **changed}, values_from=name)
+    base = resolve(
+        file.preset,
+        overrides,
+        nested({**flattened(settings), **flattened(changed)}),
+        values_from=name,
+    )
     text = path.read_text(encoding="utf-8")
     return Space(path.stem, text, file.about, base, entries, file.points)

@@ -232,7 +232,7 @@ def test_a_network_as_it_is_gives_copies_with_its_weights(nets):
     ("name", "found"),
     [
         ("ournets:no", "cannot be imported (module 'ournets' has no attribute 'no')"),
-        ("nowhere:net", "No module named 'nowhere'); looked for in "),
+        ("nowhere:net", "No module named 'nowhere', looked for in "),
         ("ournets:number", "is a int, neither a function nor a network"),
         ("ournets:one", "cannot be called as one(classes, channels) (too many positional"),
         ("ournets:broken", "failed for 10 classes and 1 channels (AttributeError: 'int' object"),

@@ -7,6 +7,7 @@ import pytest
 
 from famus_ray.config.resolve import resolve
 from famus_ray.errors import UserError
+from famus_ray.scale.parcel import parcel
 from famus_ray.scale.stopping import machine_fault
 from famus_ray.scale.trial_process import TrialProcess
 
@@ -28,7 +29,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_is_no_fault_of_the_trial(small_disk):
     more = ["schedule.epochs=1", "run.threads=1", "run.batch_size=256", "method=ce"]
     base = resolve("digits", more).config.model_dump(mode="json")
-    process = TrialProcess(base, str(small_disk))
+    process = TrialProcess(base, str(small_disk), parcel(()))
     process.begin(0, {})
     result = process.step()
     assert (result["end"], result["fault"]) == ("failed", True), result["error"]

@@ -101,7 +101,7 @@ def test_the_search_of_the_page_can_start(here):
     ("setting", "found"),
     [
         ("method=bootstrap:NOTHING", "method.name = bootstrap:NOTHING: cannot be imported"),
-        ("method=nowhere:METHOD", "cannot be imported (No module named 'nowhere')"),
+        ("method=nowhere:METHOD", "cannot be imported (No module named 'nowhere', looked for in"),
         ("method=bootstrap:build", "is a function, not a famus_ray.config.methods.Method"),
         ("method.options={beta: 2}", "method famus has no settings of its own"),
         ("data.name=squares:nothing", "data.name = squares:nothing: cannot be imported"),

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 
 from famus_ray.config.presets import own_data
-from famus_ray.config.resolve import Resolved, resolve, resolve_values
-from famus_ray.config.schema import MAIN_FIELD, Config
+from famus_ray.config.resolve import Resolved, flattened, nested, resolve, resolve_values
+from famus_ray.config.schema import Config, DataConfig
 from famus_ray.data.images import Images, Paths, Source
 from famus_ray.data.own.corrections import corrected
 from famus_ray.data.own.findings import told
+from famus_ray.data.own.handed import HandedData
 from famus_ray.data.own.layout import list_own
+from famus_ray.data.own.listing import OwnData
 from famus_ray.data.own.sizes import sizes
 from famus_ray.data.own.source import as_source
 from famus_ray.errors import DataNotHere
@@ -54,6 +56,7 @@ def resolve_run(
     preset: str | Path | None,
     overrides: Sequence[str] = (),
     values: Mapping[str, Any] | None = None,
+    handed: HandedData | None = None,
 ) -> Chosen:
     """The config of a preset, a YAML file, or a user's own images, changed by settings.
 
@@ -61,6 +64,7 @@ def resolve_run(
         preset: a preset's name, a YAML file, or the folder or table of the images.
         overrides: `section.key=value`; the last one wins.
         values: settings as a nested mapping, applied before the overrides.
+        handed: the images, where they are in memory; their `data.root` is set later.
 
     Raises:
         UserError: problems of the settings, or of the data where settings are chosen by them.
@@ -73,19 +77,28 @@ def resolve_run(
     if found is None or found.config.data.name != "own" or not _is_new(found):
         return Chosen(resolve(preset, overrides, values))
     data = found.config.data
-    if data.root is None or not Path(data.root).exists():
-        where = f"data.root = {data.root}: no such" if data.root else "data.root: no"
-        raise DataNotHere(f"{where} folder or table of images")
-    listed = list_own(Path(data.root), data.name)
-    source, applied = as_source(listed, Path(data.root), data), []
+    if handed is None:
+        listed = _listed(data)
+        source, about = as_source(listed, Path(str(data.root)), data), told(listed, data)
+    else:
+        source, about = handed.read(data), handed.told(data)
+    applied = []
     if data.corrections is not None:
         before, source = source, corrected(source, Path(data.corrections))
         applied = [f"{data.corrections}: {_applied(before, source)}"]
     choices = [c for c in _choices(source, found.config) if found.sources[c.key] == "default"]
-    resolved = resolve(preset, overrides, _below(values or {}, choices))
+    chosen = {choice.key: choice.value for choice in choices}
+    resolved = resolve(preset, overrides, nested({**chosen, **flattened(values or {})}))
     resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
-    return Chosen(resolved, (*told(listed, data), *applied, *lines))
+    return Chosen(resolved, (*about, *applied, *lines))
+
+
+def _listed(data: DataConfig) -> OwnData | None:
+    if data.root is None or not Path(data.root).exists():
+        where = f"data.root = {data.root}: no such" if data.root else "data.root: no"
+        raise DataNotHere(f"{where} folder or table of images")
+    return list_own(Path(data.root), data.name)
 
 
 def _applied(before: Source, after: Source) -> str:
@@ -102,10 +115,10 @@ def _is_new(found: Resolved) -> bool:
 
 
 def _with_root(values: Mapping[str, Any] | None, place: Path) -> dict[str, Any]:
-    nested = dict(values or {})
-    data = nested.get("data", {})
-    nested["data"] = {"root": str(place), **(data if isinstance(data, Mapping) else {})}
-    return nested
+    sections = dict(values or {})
+    data = sections.get("data", {})
+    sections["data"] = {"root": str(place), **(data if isinstance(data, Mapping) else {})}
+    return sections
 
 
 def _choices(source: Source, config: Config) -> list[Choice]:
@@ -119,7 +132,7 @@ def _choices(source: Source, config: Config) -> list[Choice]:
     found.append(Choice("run.batch_size", batch, few))
     found.append(Choice("schedule.epochs", epochs, few))
     smallest = int(np.bincount(source.train.labels, minlength=source.train.classes).min())
-    if smallest < 10:
+    if smallest < 10 and source.validation is None:
         found.append(Choice("data.validation_fraction", 0.0, f"a class has {smallest} images"))
         found.append(Choice("run.select", "test", "no validation images"))
     return found + _of_clean(source.train, source.meta)
@@ -142,10 +155,8 @@ def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
 
 def _of_images(train: Images, config: Config) -> list[Choice]:
     if not isinstance(train.pixels, Paths):
-        return [
-            Choice("model.name", "preact_resnet8", "small images"),
-            Choice("data.augment", "shift", "grey images may be letters, which have no mirror"),
-        ]
+        size, grey = min(train.pixels.shape[2:]), train.pixels.shape[1] != 3
+        return [_network(size, grey), *_augmented(size, grey)]
     seen = sizes(train.pixels)
     grey, short = seen.grey, seen.short
     size = config.data.image_size or _side(short)
@@ -155,23 +166,28 @@ def _of_images(train: Images, config: Config) -> list[Choice]:
         found.append(Choice("data.resize", size * 8 // 7, what))
     colours = "grey" if grey else "colour"
     found.append(Choice("data.channels", 1 if grey else 3, f"images are {colours}"))
-    where = "with a GPU" if torch.cuda.is_available() else "without a GPU"
-    found.append(Choice("model.name", _network(size, grey), f"{size} pixels, {where}"))
-    augment = "shift" if grey else "crop_flip"
-    mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
-    found.append(Choice("data.augment", augment, mirror))
-    found.append(Choice("data.crop_padding", max(1, size // 8), f"{size} pixels"))
+    found += [_network(size, grey), *_augmented(size, grey)]
     needed = len(train.labels) * 3 * size * size * 2
     if needed > free_memory() // 2:
         found.append(Choice("data.storage", "disk", f"{in_gib(needed)} would not fit well"))
     return found
 
 
-def _network(size: int, grey: bool) -> str:
-    """The network for images of this side in pixels, on this machine."""
-    if size <= _SMALL:
-        return "preact_resnet18" if torch.cuda.is_available() else "preact_resnet8"
-    return "timm/resnet18" if grey else "torchvision/resnet18"
+def _network(size: int, grey: bool) -> Choice:
+    """A network for images of this side; torchvision's take three channels."""
+    has_gpu = torch.cuda.is_available()
+    large = "timm/resnet18" if grey else "torchvision/resnet18"
+    small = "preact_resnet18" if has_gpu else "preact_resnet8"
+    where = "with a GPU" if has_gpu else "without a GPU"
+    return Choice("model.name", small if size <= _SMALL else large, f"{size} pixels, {where}")
+
+
+def _augmented(size: int, grey: bool) -> list[Choice]:
+    mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
+    return [
+        Choice("data.augment", "shift" if grey else "crop_flip", mirror),
+        Choice("data.crop_padding", max(1, size // 8), f"{size} pixels"),
+    ]
 
 
 def _side(short: int) -> int:
@@ -179,22 +195,6 @@ def _side(short: int) -> int:
     if torch.cuda.is_available() and short > 2 * _SMALL:
         return 224
     return min(max(short, 8), _SMALL)
-
-
-def _below(values: Mapping[str, Any], choices: Sequence[Choice]) -> dict[str, Any]:
-    """The user's settings over the chosen ones, as a nested mapping."""
-    nested: dict[str, Any] = {}
-    for choice in choices:
-        section, _, key = choice.key.partition(".")
-        nested.setdefault(section, {})[key] = choice.value
-    for section, value in values.items():
-        if isinstance(value, Mapping):
-            nested[section] = {**nested.get(section, {}), **value}
-        elif section in MAIN_FIELD:  # `method="famus"` leaves the section's chosen settings
-            nested[section] = {**nested.get(section, {}), MAIN_FIELD[section]: value}
-        else:
-            nested[section] = value
-    return nested
 
 
 def _plain(value: Any) -> str:

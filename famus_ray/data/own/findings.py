@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from famus_ray.config.schema import DataConfig
+from famus_ray.data.own.layout import own_layout
 from famus_ray.data.own.listing import Listing, OwnData
 from famus_ray.data.own.spelling import spelling_finding
 from famus_ray.findings import Finding
@@ -20,7 +21,7 @@ __all__ = ["findings_on", "told"]
 def told(own: OwnData | None, data: DataConfig) -> Iterator[str]:
     """Lines on the user's data, as `layout.list_own` found them, before training."""
     if own is None:
-        yield f"{data.root}: idx files"
+        yield f"{data.root}: {own_layout(Path(str(data.root)))}"
         return
     images = sum(map(len, own.splits.values()))
     parts = ", ".join(f"{len(part):,} {split}" for split, part in own.splits.items())

@@ -25,8 +25,8 @@ def holds_idx(root: Path) -> bool:
     return _file(root, "train", "images") is not None
 
 
-def read_idx(root: Path) -> tuple[Images, Images | None]:
-    """The training images, whose true labels are unknown, and the test images if there are any.
+def read_idx(root: Path) -> dict[str, Images]:
+    """The images by split: train, whose true labels are unknown, and test if there are any.
 
     Images are grey, uint8 (N, 1, H, W). Labels are numbered in the order of their values.
 
@@ -42,13 +42,14 @@ def read_idx(root: Path) -> tuple[Images, Images | None]:
     unknown = np.full(len(labels), UNKNOWN)
     train = Images(pixels, places, len(values), mean, std, None, unknown, names)
     if _file(root, "test", "images") is None:
-        return train, None
+        return {"train": train}
     pixels, labels = _split(root, "test")
     if not np.isin(labels, values).all():
         strange = int(labels[~np.isin(labels, values)][0])
         raise UserError(f"{root}: the test labels have {strange}, the training labels do not")
     places = np.searchsorted(values, labels)
-    return train, Images(pixels, places, len(values), mean, std, class_names=names)
+    test = Images(pixels, places, len(values), mean, std, class_names=names)
+    return {"train": train, "test": test}
 
 
 def _split(root: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

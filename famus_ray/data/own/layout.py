@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from famus_ray.data.own.arrays import holds_arrays
 from famus_ray.data.own.folders import list_folders, splits_in
 from famus_ray.data.own.idx import holds_idx
 from famus_ray.data.own.listing import OwnData
@@ -15,7 +16,7 @@ __all__ = ["list_own", "own_layout"]
 
 
 def own_layout(path: Path) -> str:
-    """`tables`, `idx` or `folders`: the layout of a folder, or of a single table.
+    """`tables`, `idx`, `arrays` or `folders`: the layout of a folder, or of a single table.
 
     Folders of splits come before tables, tables before plain class folders.
 
@@ -32,6 +33,8 @@ def own_layout(path: Path) -> str:
         return "tables"
     if holds_idx(path):
         return "idx"
+    if holds_arrays(path):
+        return "arrays"
     if any(entry.is_dir() for entry in path.iterdir()):
         return "folders"
     raise UserError(
@@ -41,13 +44,13 @@ def own_layout(path: Path) -> str:
 
 
 def list_own(path: Path, name: str) -> OwnData | None:
-    """The listings of the data at `path`; None for arrays of pixels (idx).
+    """The listings of the data at `path`; None for arrays of pixels (idx, arrays).
 
     Args:
         path: a folder or a table.
         name: `data.name`: folders, tables, or own, whose layout is recognised.
     """
     layout = own_layout(path) if name == "own" else name
-    if layout == "idx":
+    if layout in ("idx", "arrays"):
         return None
     return list_tables(path) if layout == "tables" else list_folders(path)

@@ -3,6 +3,7 @@
 # Shapes: N images, C classes.
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from famus_ray.config.schema import DataConfig
 from famus_ray.data.images import IMAGENET_MEAN, IMAGENET_STD, UNKNOWN, Images, Source
+from famus_ray.data.own.arrays import holds_arrays, read_arrays
 from famus_ray.data.own.corrections import corrected
 from famus_ray.data.own.idx import read_idx
 from famus_ray.data.own.layout import list_own
@@ -41,26 +43,40 @@ def as_source(own: OwnData | None, root: Path, data: DataConfig) -> Source:
         UserError: mistakes in the files, or no test images.
     """
     if own is None:
-        return _of_arrays(root, data)
-    return to_source(_joined(own) if data.join_labels else own, data.test_fraction)
+        splits = read_arrays(root) if holds_arrays(root) else read_idx(root)
+        return to_source(splits, data.test_fraction, str(root))
+    images = _of_listings(_joined(own) if data.join_labels else own)
+    return to_source(images, data.test_fraction, own.splits["train"].origin)
 
 
-def to_source(own: OwnData, test_fraction: float) -> Source:
-    """The listings as a data set; without a test listing, its images are split off by class.
+def to_source(splits: Mapping[str, Images], test_fraction: float, origin: str) -> Source:
+    """Images by split as a data set; without a split `test` it is split off by class.
+
+    Args:
+        splits: train, and test, validation and meta where they exist.
+        test_fraction: share of each class that is split off.
+        origin: of the training images, for messages.
+
+    Raises:
+        UserError: no test images.
+    """
+    train, test = splits["train"], splits.get("test")
+    if test is None:
+        train, test = split_off(train, test_fraction, origin)
+    return Source(train, test, splits.get("validation"), splits.get("meta"))
+
+
+def _of_listings(own: OwnData) -> dict[str, Images]:
+    """The listings as images.
 
     The true labels of training images are unknown unless the listing gives them; those of
     validation, meta and test images of their own are taken for true.
 
     Raises:
-        UserError: a class that the training set does not have, or no test images.
+        UserError: a class that the training set does not have.
     """
     classes = _class_names(own)
-    splits = {split: _images(part, classes, split) for split, part in own.splits.items()}
-    train = splits["train"]
-    test = splits.get("test")
-    if test is None:
-        train, test = split_off(train, test_fraction, own.splits["train"].origin)
-    return Source(train, test, splits.get("validation"), splits.get("meta"))
+    return {split: _images(part, classes, split) for split, part in own.splits.items()}
 
 
 def split_off(images: Images, fraction: float, origin: str) -> tuple[Images, Images]:
@@ -146,12 +162,10 @@ def _some(images: Images, chosen: NDArray[np.bool_]) -> Images:
     """Some of the images, in their own order."""
     places = np.flatnonzero(chosen)
     truth = None if images.true_labels is None else images.true_labels[places]
-    pixels = images.pixels[places]
-    return replace(images, pixels=pixels, labels=images.labels[places], true_labels=truth)
-
-
-def _of_arrays(root: Path, data: DataConfig) -> Source:
-    train, test = read_idx(root)
-    if test is None:
-        train, test = split_off(train, data.test_fraction, str(root))
-    return Source(train, test)
+    return replace(
+        images,
+        pixels=images.pixels[places],
+        labels=images.labels[places],
+        true_labels=truth,
+        places=places if isinstance(images.pixels, np.ndarray) else None,
+    )
