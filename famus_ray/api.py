@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -14,10 +14,6 @@ from famus_ray.progress.epoch_bar import EpochProgress
 from famus_ray.records.folders import find_folder, is_study, load_config
 from famus_ray.run_path import claimed_new, claimed_run
 from famus_ray.scale.run import RunResult, resume_run, run_config
-
-if TYPE_CHECKING:
-    from famus_ray.own_parts import OwnParts
-    from famus_ray.spaces.space import Space
 
 __all__ = [
     "RunResult",
@@ -176,8 +172,8 @@ def tune(
         overrides: `section.key=value`; they override the space's preset and settings.
         trials: number of trials; `study.trials` by default.
         quiet: show no progress; by default it is shown on standard error.
-        sections: as of `train`; they override the space's preset and settings. With data that are
-            handed over the preset's noise is left out.
+        sections: as of `train`; they override the space's preset and settings. For own data the
+            preset is `own`: what neither the space nor the call sets is chosen by the images.
 
     Raises:
         UserError: problems of the space and the settings (all in one message), missing data, a
@@ -186,14 +182,15 @@ def tune(
             machine is at fault.
     """
     from famus_ray.own_parts import own_parts
+    from famus_ray.own_space import space_for
     from famus_ray.progress.study_view import StudyProgress
     from famus_ray.scale.study import run_study
 
     more = () if trials is None else (f"study.trials={trials}",)
     parts = own_parts(sections)
-    loaded = _loaded_space(str(space), (*overrides, *more), parts)
+    loaded, told = space_for(str(space), (*overrides, *more), parts.values, parts.data)
     config = loaded.base.config
-    for line in _told_only_here(config):
+    for line in (*told, *_told_only_here(config)):
         _console(quiet).print(line, highlight=False, markup=False, soft_wrap=True)
     with (
         claimed_new(config, f"study-{loaded.name}") as path,
@@ -202,25 +199,6 @@ def tune(
     ):
         run_study(loaded.based_on(kept), path, progress.on_trial)
     return _study_result(path)
-
-
-def _loaded_space(space: str, overrides: tuple[str, ...], parts: OwnParts) -> Space:
-    """The space with the sections of the call.
-
-    Of own data nothing is known to be clean but what was handed over as such, and no noise is
-    added; where they are searched, the space decides.
-    """
-    from famus_ray.config.resolve import flattened, load_yaml, nested
-    from famus_ray.spaces.space import load_space
-    from famus_ray.spaces.space_file import space_path
-
-    values: dict[str, Any] = {}
-    if parts.is_own:
-        clean = 0 if parts.data is None else parts.data.clean_per_class()
-        values |= {"noise.kind": "none", "data.meta_per_class": clean}
-    searched = load_yaml(space_path(space)).get("space") or {}
-    values = {key: value for key, value in values.items() if key not in searched}
-    return load_space(space, overrides, nested({**values, **flattened(parts.values)}))
 
 
 def _console(quiet: bool) -> Console:

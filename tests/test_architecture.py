@@ -32,7 +32,7 @@ FLOORS = (
     {"spaces", "models", "data"},
     {"meta", "records"},
     {"methods", "reading"},
-    {"training", "run_path", "own_parts"},
+    {"training", "run_path", "own_parts", "own_space"},
     {"scale", "bench"},
     {"progress"},
     {"api", "demo", "testing"},

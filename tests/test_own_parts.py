@@ -7,7 +7,6 @@ from torch import nn
 
 import famus_ray as fr
 from famus_ray import handed
-from famus_ray.api import _loaded_space
 from famus_ray.config.import_path import imported
 from famus_ray.config.resolve import resolve
 from famus_ray.own_parts import own_parts
@@ -63,22 +62,6 @@ def test_a_folder_as_data_is_own_data_and_a_name_stays_a_name(tmp_path, monkeypa
 def test_a_meta_set_alone_is_refused():
     with pytest.raises(fr.UserError, match="meta: was handed over, and data was not"):
         own_parts({"meta": (IMAGES, LABELS)})
-
-
-def test_a_study_on_own_data_adds_no_noise_and_takes_what_was_handed_over_for_clean():
-    parts = own_parts({"data": (IMAGES, LABELS), "meta": (IMAGES[:7], LABELS[:7])})
-    base = _loaded_space("quick", (), parts).base.config
-    assert (base.noise.kind, base.data.name, base.data.meta_per_class) == ("none", "own", 3)
-
-
-def test_a_study_on_own_data_takes_no_label_for_clean_that_nobody_has_checked():
-    with pytest.raises(fr.UserError, match="learns from a clean meta set; add clean images"):
-        _loaded_space("quick", (), own_parts({"data": (IMAGES, LABELS)}))
-
-
-def test_a_section_that_the_space_searches_is_told():
-    with pytest.raises(fr.UserError, match=r"meta.lr is searched; leave out meta.lr="):
-        _loaded_space("quick", (), own_parts({"meta": {"lr": 0.1}}))
 
 
 def test_data_of_a_run_that_could_not_begin_are_not_left_behind(tmp_path):

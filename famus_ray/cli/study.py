@@ -28,14 +28,17 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search for good settings with Optuna and ASHA on Ray Tune."""
-    from famus_ray.spaces.space import load_space
+    from famus_ray.cli.output import interruptible, say
+    from famus_ray.own_space import space_for
     from famus_ray.spaces.study_checks import check_study
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
     more += [] if concurrent is None else [f"study.concurrent={concurrent}"]
     more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
-    loaded = load_space(space, tuple(more))
+    loaded, told = space_for(space, tuple(more))
+    for line in told:
+        say(line)
     check_study(loaded.base.config)
     from famus_ray.run_path import claimed_new, new_path
 
@@ -46,8 +49,6 @@ def tune(
 
         show_space(loaded, as_json)
         return
-    from famus_ray.cli.output import interruptible, say
-
     with (
         claimed_new(loaded.base.config, stem) as path,
         _shown_at_last(path, as_json),

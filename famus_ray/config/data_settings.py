@@ -9,7 +9,7 @@ from pydantic import Field
 from famus_ray.config.import_path import names_schema, one_of
 from famus_ray.config.section import AbsolutePath, Float, Int, Number, Section, Seed, Text
 
-__all__ = ["OWN_DATA", "DataConfig", "ModelConfig", "NoiseConfig"]
+__all__ = ["DATA_NAMES", "OWN_DATA", "DataConfig", "ModelConfig", "NoiseConfig"]
 
 
 _Width = Annotated[int, Field(ge=1, le=100_000), Number]
@@ -18,16 +18,19 @@ _Width = Annotated[int, Field(ge=1, le=100_000), Number]
 OWN_DATA = ("own", "folders", "tables")
 """The data sets that are the user's own images."""
 
-_NAMES = (
+DATA_NAMES = (
     "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
     "clothing1m", *OWN_DATA,
 )  # fmt: skip
+"""The data sets that have a name."""
 
 
 class DataConfig(Section):
     """Which images, and how they are split."""
 
-    name: Annotated[Text, one_of(_NAMES, "mine.birds:read"), names_schema(_NAMES)] = "digits"
+    name: Annotated[Text, one_of(DATA_NAMES, "mine.birds:read"), names_schema(DATA_NAMES)] = (
+        "digits"
+    )
     """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; own is your own
     images in any layout that is recognised, folders and tables are these two layouts of them; or
     the import path of a function of your own, from this section to a `Source`."""

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from famus_ray.config.contradictions import contradictions
+from famus_ray.config.data_settings import DATA_NAMES
 from famus_ray.config.mistakes import cut, describe, key_hint, report
-from famus_ray.config.presets import preset_path
+from famus_ray.config.presets import own_data, preset_path
 from famus_ray.config.schema import MAIN_FIELD, SHORT_NAMES, Config, field_names
 from famus_ray.config.yaml_text import parse_yaml, read_text
 from famus_ray.errors import UserError
@@ -159,10 +160,18 @@ def _flatten(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{section}.{key}", value) for key, value in content.items())
         elif section in SHORT_NAMES:
             yield SHORT_NAMES[section], content
+        elif section == "data" and (place := _own_data(content)) is not None:
+            yield from (("data.name", "own"), ("data.root", str(place)))
         elif section in MAIN_FIELD:
             yield f"{section}.{MAIN_FIELD[section]}", content
         elif content is not None or section not in Config.model_fields:
             yield section, content
+
+
+def _own_data(content: Any) -> Path | None:
+    """The folder or table that `data=FOLDER` names; a data set's name stays one beside it."""
+    is_name = not isinstance(content, str) or content in DATA_NAMES
+    return None if is_name else own_data(content)
 
 
 def _within_reach(value: Any) -> Any:

@@ -121,7 +121,11 @@ class Space:
 
 
 def load_space(
-    name: str, overrides: tuple[str, ...] = (), values: Mapping[str, Any] | None = None
+    name: str,
+    overrides: tuple[str, ...] = (),
+    values: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Space:
     """The search space in a file, based on its preset with `overrides`.
 
@@ -129,6 +133,8 @@ def load_space(
         name: of a space, or its file's path.
         overrides: `section.key=value` from the command line.
         values: settings as a nested mapping, which replace those of the file.
+        preset: in the place of the file's.
+        chosen: settings by dotted key, which those of the file replace.
 
     Raises:
         UserError: lists all problems of the file.
@@ -145,8 +151,9 @@ def load_space(
         for key in (*(item.partition("=")[0] for item in overrides), *flattened(values or {}))
         if key in entries
     ]
-    settings = nested({**flattened(file.settings), **flattened(values or {})})
-    found, wrong = resolve_values(file.preset, overrides, settings, name)
+    settings = nested({**(chosen or {}), **flattened(file.settings), **flattened(values or {})})
+    preset = preset or file.preset
+    found, wrong = resolve_values(preset, overrides, settings, name)
     problems += [m if source == name else f"{source}: {m}" for source, m in wrong]
     if found is not None:
         problems += base_problems(entries, file.points, found)
@@ -156,7 +163,7 @@ def load_space(
     usual = {key: decoded(value) for key, value in Walk(entries, found).usual().items()}
     changed = usual if any(contradictions(found.config, found.sources)) else {}
     base = resolve(
-        file.preset,
+        preset,
         overrides,
         nested({**flattened(settings), **flattened(changed)}),
         values_from=name,

@@ -24,7 +24,7 @@ from famus_ray.data.own.source import as_source
 from famus_ray.errors import DataNotHere
 from famus_ray.memory import free_memory, in_gib
 
-__all__ = ["Choice", "Chosen", "resolve_run"]
+__all__ = ["Choice", "Chosen", "choices_for", "resolve_run"]
 
 _SMALL = 64  # largest side in pixels that the small networks are for
 _IMAGES_SEEN = 48_000  # over all epochs, at most 30 and at least 6 of them
@@ -76,6 +76,28 @@ def resolve_run(
     found, _ = resolve_values(preset, overrides, values, "arguments")
     if found is None or found.config.data.name != "own" or not _is_new(found):
         return Chosen(resolve(preset, overrides, values))
+    choices, about = choices_for(found, handed)
+    chosen = {choice.key: choice.value for choice in choices}
+    resolved = resolve(preset, overrides, nested({**chosen, **flattened(values or {})}))
+    resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
+    return Chosen(resolved, about)
+
+
+def choices_for(
+    found: Resolved, handed: HandedData | None = None
+) -> tuple[list[Choice], tuple[str, ...]]:
+    """The settings that are chosen by a user's own images, where `found` has only a default.
+
+    Args:
+        found: the user's settings; `data.name` is own.
+        handed: the images, where they are in memory.
+
+    Returns:
+        The choices, and lines for the user on the data and the choices.
+
+    Raises:
+        UserError: problems of the data.
+    """
     data = found.config.data
     if handed is None:
         listed = _listed(data)
@@ -87,11 +109,8 @@ def resolve_run(
         before, source = source, corrected(source, Path(data.corrections))
         applied = [f"{data.corrections}: {_applied(before, source)}"]
     choices = [c for c in _choices(source, found.config) if found.sources[c.key] == "default"]
-    chosen = {choice.key: choice.value for choice in choices}
-    resolved = resolve(preset, overrides, nested({**chosen, **flattened(values or {})}))
-    resolved.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
-    return Chosen(resolved, (*about, *applied, *lines))
+    return choices, (*about, *applied, *lines)
 
 
 def _listed(data: DataConfig) -> OwnData | None:

@@ -70,14 +70,6 @@ class HandedData:
                 "out for it, with the labels as they are"
             )
 
-    def clean_per_class(self) -> int:
-        """The largest number of clean examples of a class that were handed over as `meta`."""
-        if self.images is not None:
-            meta = self.images.get("meta")
-            return 0 if meta is None else int(np.bincount(meta.labels).max())
-        frame = (self.tables or {}).get("meta")
-        return 0 if frame is None else int(frame["label"].value_counts().max())
-
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that tell these data from others."""
