@@ -32,7 +32,7 @@ FLOORS = (
     {"spaces", "models", "data"},
     {"meta", "records"},
     {"methods", "reading"},
-    {"training", "run_path", "own_parts", "own_space"},
+    {"training", "run_path", "own_parts", "own_space", "begun"},
     {"scale", "bench"},
     {"progress"},
     {"api", "demo", "testing"},

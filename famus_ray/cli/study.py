@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, DryRun, Name, Overrides, check_target
+from famus_ray.cli.options import AsJson, DryRun, Name, OrResume, Overrides, check_target
 
 __all__ = ["extend", "resume", "trials", "tune"]
 
@@ -24,6 +24,7 @@ def tune(
     name: Annotated[
         str | None, typer.Option(help="Name of the study's folder; of its space if left out.")
     ] = None,
+    or_resume: OrResume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,6 +41,13 @@ def tune(
     for line in told:
         say(line)
     check_study(loaded.base.config)
+    if or_resume:
+        from famus_ray.begun import begun_study, of_study
+
+        path = begun_study(loaded, space)
+        if path is not None and not dry_run:
+            _go_on(path, of_study(more), as_json)
+            return
     from famus_ray.run_path import claimed_new, new_path
 
     stem = f"study-{loaded.name}"
@@ -86,13 +94,22 @@ def resume(
                 result = resume_run(path, *more, on_epoch=run.on_epoch, on_step=run.on_step)
         show_run(result, as_json)
         return
+    _go_on(path, more, as_json, retry_failed=retry_failed)
+
+
+def _go_on(
+    path: Path, overrides: tuple[str, ...], as_json: bool, *, retry_failed: bool = False
+) -> None:
+    """Finishes the study in the folder `path`."""
+    from famus_ray.cli.output import interruptible, say
+
     with _shown_at_last(path, as_json), interruptible(path):
         say(f"going on with the study in {path}")
         from famus_ray.progress.study_view import progress_of
         from famus_ray.scale.study import resume_study
 
-        with progress_of(path, more) as bar:
-            left = resume_study(path, more, bar.on_trial, retry_failed=retry_failed, tell=say)
+        with progress_of(path, overrides) as bar:
+            left = resume_study(path, overrides, bar.on_trial, retry_failed=retry_failed, tell=say)
         if not left:
             say("nothing was left to do: all trials have ended")
 
