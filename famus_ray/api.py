@@ -201,7 +201,8 @@ def tune(
         parts.kept_in(path, config) as kept,
         StudyProgress(kept, loaded.planned_runs(), console=_console(quiet)) as progress,
     ):
-        run_study(loaded.based_on(kept), path, progress.on_trial)
+        tell = _console(quiet).print
+        run_study(loaded.based_on(kept), path, progress.on_trial, tell=tell)
     return _study_result(path)
 
 

@@ -21,6 +21,7 @@ def tune(
     overrides: Overrides = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Configurations to try.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at the same time.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Time after which the search ends.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the study's folder; of its space if left out.")
     ] = None,
@@ -35,6 +36,7 @@ def tune(
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
+    more += [] if hours is None else [f"study.hours={hours}"]
     more += [] if concurrent is None else [f"study.concurrent={concurrent}"]
     more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
     loaded, told = space_for(space, tuple(more))
@@ -67,7 +69,7 @@ def tune(
         from famus_ray.scale.study import run_study
 
         with StudyProgress(loaded.base.config, loaded.planned_runs()) as progress:
-            run_study(loaded, path, progress.on_trial)
+            run_study(loaded, path, progress.on_trial, tell=say)
 
 
 def resume(
