@@ -28,7 +28,7 @@ __all__ = ["Choice", "Chosen", "choices_for", "resolve_run"]
 
 _SMALL = 64  # largest side in pixels that the small networks are for
 _IMAGES_SEEN = 48_000  # over all epochs, at most 30 and at least 6 of them
-_ENOUGH = 100_000  # images seen from which on augmentation pays; docs/labels.md has measurements
+_FEW = 8  # epochs up to which augmentation costs more than it brings; docs/labels.md measures it
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,9 @@ def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
 
 
 def _of_images(train: Images, config: Config, epochs: int) -> list[Choice]:
-    seen = epochs * len(train.labels)
     if not isinstance(train.pixels, Paths):
         size, grey = min(train.pixels.shape[2:]), train.pixels.shape[1] != 3
-        return [_network(size, grey), *_augmented(size, grey, seen)]
+        return [_network(size, grey), *_augmented(size, grey, epochs)]
     files = sizes(train.pixels)
     grey, short = files.grey, files.short
     size = config.data.image_size or _side(short)
@@ -188,7 +187,7 @@ def _of_images(train: Images, config: Config, epochs: int) -> list[Choice]:
         found.append(Choice("data.resize", size * 8 // 7, what))
     colours = "grey" if grey else "colour"
     found.append(Choice("data.channels", 1 if grey else 3, f"images are {colours}"))
-    found += [_network(size, grey), *_augmented(size, grey, seen)]
+    found += [_network(size, grey), *_augmented(size, grey, epochs)]
     needed = len(train.labels) * 3 * size * size * 2
     if needed > free_memory() // 2:
         found.append(Choice("data.storage", "disk", f"{in_gib(needed)} would not fit well"))
@@ -204,10 +203,10 @@ def _network(size: int, grey: bool) -> Choice:
     return Choice("model.name", small if size <= _SMALL else large, f"{size} pixels, {where}")
 
 
-def _augmented(size: int, grey: bool, seen: int) -> list[Choice]:
-    """Augmentation, which slows learning down: of no use where `seen` images in all are few."""
-    if seen < _ENOUGH:
-        return [Choice("data.augment", "none", f"{seen:,} images seen in all are few")]
+def _augmented(size: int, grey: bool, epochs: int) -> list[Choice]:
+    """Augmentation: slower to learn from, but without it wrong labels are soon known by heart."""
+    if epochs <= _FEW:
+        return [Choice("data.augment", "none", f"{epochs} epochs are few")]
     mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
     return [
         Choice("data.augment", "shift" if grey else "crop_flip", mirror),
