@@ -16,6 +16,7 @@ from famus_ray.progress.epoch_bar import EpochProgress
 from famus_ray.records.folders import find_folder, is_study, load_config
 from famus_ray.run_path import claimed_new, claimed_run
 from famus_ray.scale.run import RunResult, resume_run, run_config
+from famus_ray.store import shown
 
 __all__ = [
     "RunResult",
@@ -43,7 +44,7 @@ class StudyResult:
 
     def __repr__(self) -> str:
         chosen = ", ".join(f"{key}={value}" for key, value in self.best_settings.items())
-        return f"StudyResult({self.path})\n  best trial: {self.best_value:.4f} with {chosen}"
+        return f"StudyResult({shown(self.path)})\n  best trial: {self.best_value:.4f} with {chosen}"
 
 
 def train(

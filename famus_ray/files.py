@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from famus_ray.store import StoreAway, upload
+
 __all__ = ["NotWritten", "replaced", "write_json", "write_text"]
 
 
@@ -26,10 +28,12 @@ class NotWritten(OSError):
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which replaces `path` atomically at the end.
 
-    After an exception `path` is unchanged.
+    After an exception `path` is unchanged. A file in the working copy of an object store is
+    uploaded.
 
     Raises:
         NotWritten: a full disk or another error of the system.
+        StoreAway: the object store does not answer.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -38,6 +42,9 @@ def replaced(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        upload(path)
+    except StoreAway:
+        raise
     except OSError as error:
         raise NotWritten(error.errno, error.strerror or str(error), str(path)) from error
     finally:

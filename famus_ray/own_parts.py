@@ -18,6 +18,7 @@ from famus_ray.data.own.handed import HandedData, handed_data, is_data
 from famus_ray.errors import UserError
 from famus_ray.handed import is_object, path_of
 from famus_ray.records.folders import load_config
+from famus_ray.store import download
 
 __all__ = ["OwnParts", "moved_data", "own_parts"]
 
@@ -87,6 +88,7 @@ def moved_data(path: Path) -> tuple[str, ...]:
     if not isinstance(root, str) or Path(root).exists():
         return ()
     here = path.absolute() / _DATA / Path(root).name
+    download(here, heavy=True)
     return (f"data.root={json.dumps(str(here))}",) if here.is_dir() else ()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError, first_line
 from famus_ray.records.claim import LOCK, claimed, holder, is_claimed
+from famus_ray.store import download, is_url, names_in, working_copy
 
 __all__ = ["claimed_new", "claimed_run", "named_path", "new_path", "new_run_path"]
 
@@ -88,6 +89,7 @@ def named_path(config: Config) -> Path:
         raise UserError(f"--resume, --or-resume: say which of {root}/ with --name (run.name)")
     if not _is_inside(name):
         raise UserError(f"run.name = {name}: must not leave {root}/")
+    download(root / name)
     return root / name
 
 
@@ -108,6 +110,7 @@ def new_path(config: Config, stem: str, *, mine: bool = False) -> Path:
         return next(path for path in _numbered(config, stem) if not path.exists())
     _check_name(config.run.name)
     path = _runs_root(config) / config.run.name
+    download(path)
     if is_claimed(path) and not mine:
         raise UserError(f"{path}: in use: {holder(path)} is running it; choose another --name")
     if path.exists() and not path.is_dir():
@@ -124,8 +127,9 @@ def _stem(config: Config) -> str:
 
 def _numbered(config: Config, stem: str) -> Iterator[Path]:
     root = _runs_root(config)
-    yield root / stem
-    yield from (root / f"{stem}-{number}" for number in count(2))
+    there = names_in(root)
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    yield from (root / name for name in names if name not in there)
 
 
 def _what_to_type(path: Path) -> str:
@@ -172,6 +176,8 @@ def _runs_root(config: Config) -> Path:
         UserError: the folder or one of its parents is a file, or its name is invalid.
     """
     text = config.run.root
+    if is_url(text):
+        return working_copy(text)
     shown = ascii(text if len(text) <= 80 else f"{text[:80]}...")
     if not text.strip() or not text.isprintable() or "${" in text:
         raise UserError(f"run.root = {shown}: must be a folder's path, as it is typed in a shell")

@@ -27,6 +27,7 @@ FLOORS = (
         "batch",
         "findings",
         "handed",
+        "store",
     },
     {"config"},
     {"spaces", "models", "data"},

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from famus_ray.signals import heeding, was_asked_to_end
+from famus_ray.store import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +90,8 @@ def _how_to_go_on(what_next: str | Path) -> str:
 
 
 def quoted(path: str | Path) -> str:
-    """The path in a shell's quotes, for commands that the user may copy."""
-    return shlex.quote(str(path))
+    """The path in a shell's quotes, for commands that the user may copy; of a store its URL."""
+    return shlex.quote(shown(path))
 
 
 def show_run(result: RunResult, as_json: bool) -> None:
@@ -99,7 +100,7 @@ def show_run(result: RunResult, as_json: bool) -> None:
     if result.was_finished:
         say(f"nothing was left to do: all {s.epochs} epochs are there")
     if as_json:
-        print(json.dumps({"path": str(result.path), **vars(s)}))
+        print(json.dumps({"path": shown(result.path), **vars(s)}))
         return
     last = "epoch" if s.epochs == 1 else f"{min(10, s.epochs)} epochs"
     print(
@@ -109,7 +110,7 @@ def show_run(result: RunResult, as_json: bool) -> None:
     if told := _wrong_labels(result.path):
         print(told)
     name = quoted(result.path)
-    print(f"{result.path}\nnext: famus-ray report {name}; famus-ray labels {name}")
+    print(f"{shown(result.path)}\nnext: famus-ray report {name}; famus-ray labels {name}")
 
 
 def _wrong_labels(run: Path) -> str:
@@ -136,7 +137,7 @@ def show_study(path: Path, as_json: bool) -> None:
     front = pareto_front(trials) if cost_columns(trials) else None
     if as_json:
         found = None if best is None else vars(best)
-        content: dict[str, Any] = {"path": str(path), "best": found, "states": counts}
+        content: dict[str, Any] = {"path": shown(path), "best": found, "states": counts}
         if front is not None:
             content["pareto_front"] = front["trial"].tolist()
         print(json.dumps(content))
@@ -147,7 +148,9 @@ def show_study(path: Path, as_json: bool) -> None:
             print(f"best: trial {best.number}, {best.headline}\n  {settings}")
         if front is not None:
             print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
-        print(f"{path}\nnext: famus-ray trials {quoted(path)}; famus-ray report {quoted(path)}")
+        print(
+            f"{shown(path)}\nnext: famus-ray trials {quoted(path)}; famus-ray report {quoted(path)}"
+        )
     if best is None:
         say(f"famus-ray: {why_no_best(path)}")
         if (trials["state"] != "interrupted").any():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from famus_ray.cli.options import AsJson, DryRun, OrResume, Overrides
+from famus_ray.store import shown
 
 if TYPE_CHECKING:
     from famus_ray.config.schema import Config
@@ -73,13 +74,13 @@ def train(
         return
     config = resolved.config
     with claimed_run(config, resume=resume) as path, interruptible(path):
-        say(f"{'going on with' if resume else 'training'} {_what(config)} in {path}")
+        say(f"{'going on with' if resume else 'training'} {_what(config)} in {shown(path)}")
         from famus_ray.progress.epoch_bar import EpochProgress
         from famus_ray.scale.run import run_config
 
-        with EpochProgress(path.name, config.schedule.epochs) as shown:
+        with EpochProgress(path.name, config.schedule.epochs) as bar:
             result = run_config(
-                config, path, resume=resume, on_epoch=shown.on_epoch, on_step=shown.on_step
+                config, path, resume=resume, on_epoch=bar.on_epoch, on_step=bar.on_step
             )
     show_run(result, as_json)
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from famus_ray.cli.options import AsJson, DryRun, Name, OrResume, Overrides, check_target
+from famus_ray.store import shown
 
 __all__ = ["extend", "resume", "trials", "tune"]
 
@@ -64,7 +65,7 @@ def tune(
         _shown_at_last(path, as_json),
         interruptible(path),
     ):
-        say(f"searching {loaded.name} with {loaded.planned_trials()} trials in {path}")
+        say(f"searching {loaded.name} with {loaded.planned_trials()} trials in {shown(path)}")
         from famus_ray.progress.study_view import StudyProgress
         from famus_ray.scale.study import run_study
 
@@ -88,7 +89,7 @@ def resume(
     if not is_study(path):
         epochs = load_config(path)["schedule"]["epochs"]
         with interruptible(path):
-            say(f"going on with the run in {path}")
+            say(f"going on with the run in {shown(path)}")
             from famus_ray.progress.epoch_bar import EpochProgress
             from famus_ray.scale.run import resume_run
 
@@ -106,7 +107,7 @@ def _go_on(
     from famus_ray.cli.output import interruptible, say
 
     with _shown_at_last(path, as_json), interruptible(path):
-        say(f"going on with the study in {path}")
+        say(f"going on with the study in {shown(path)}")
         from famus_ray.progress.study_view import progress_of
         from famus_ray.scale.study import resume_study
 

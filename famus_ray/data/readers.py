@@ -15,6 +15,7 @@ from famus_ray.data.images import Paths, Source
 from famus_ray.data.own.source import read_own
 from famus_ray.data.webvision import read_webvision
 from famus_ray.errors import DataNotHere, UserError
+from famus_ray.store import download
 
 __all__ = ["read_source"]
 
@@ -33,6 +34,7 @@ def read_source(data: DataConfig) -> Source:
     if data.root is None:
         raise DataNotHere(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
     root = Path(data.root).expanduser()
+    download(root, heavy=True)
     if not root.exists() or (data.name not in OWN_DATA and not root.is_dir()):
         raise DataNotHere(f"data.root = {root}: no such folder")
     source = _read(data, root)

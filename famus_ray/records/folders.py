@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from famus_ray.errors import UserError, first_line, near, suggestion
+from famus_ray.store import download, is_url, working_copy
 
 __all__ = ["find_folder", "is_study", "load_config", "load_manifest"]
 
@@ -19,11 +20,15 @@ _OF_STUDIES = ("space.yaml", "ledger.jsonl", "trials.parquet")
 def find_folder(name: str | Path, root: str | Path = "runs") -> Path:
     """The folder of a run or study, given by its path or its name under `root`.
 
+    Of a URL in an object store it is the working copy, which is brought up to date, without
+    checkpoints.
+
     Raises:
         UserError: neither exists; the message suggests the nearest name, or lists the names that
             exist.
     """
-    given = Path(name).expanduser()
+    given = working_copy(str(name)) if is_url(name) else Path(name).expanduser()
+    download(given)
     under = Path(root).expanduser()
     for path in (given, under / given):
         if path.is_dir():

@@ -24,6 +24,7 @@ import json
 import math
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ import pandas as pd
 
 from famus_ray.errors import UserError
 from famus_ray.records.tables import TRIALS
+from famus_ray.store import upload
 
 __all__ = [
     "COST",
@@ -59,6 +61,8 @@ NULL = "null"  # in such a column where the setting is null
 COST = "cost."  # prefix: a minimised objective
 EXCESS = "excess."  # prefix: a constraint's excess, 0 or less where it is kept
 FINAL = ("completed", "pruned", "failed")
+_SECONDS = 5.0  # between uploads to an object store while trials only report
+_uploaded: dict[Path, float] = {}
 
 
 def append_event(path: Path, event: str, trial_id: str | None = None, **details: Any) -> None:
@@ -77,6 +81,9 @@ def append_event(path: Path, event: str, trial_id: str | None = None, **details:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
+    if event != "reported" or time.monotonic() - _uploaded.get(path, -math.inf) > _SECONDS:
+        upload(path)
+        _uploaded[path] = time.monotonic()
 
 
 @contextmanager

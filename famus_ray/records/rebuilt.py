@@ -24,6 +24,7 @@ from famus_ray.spaces.constraints import read_constraint
 from famus_ray.spaces.ranges import Range, listed, scalar
 from famus_ray.spaces.space_checks import is_of_a_trial
 from famus_ray.spaces.space_file import read_ranges
+from famus_ray.store import download
 
 __all__ = ["all_events", "as_its_curves_say", "histories", "lost_events", "own_values"]
 
@@ -109,6 +110,7 @@ def as_its_curves_say(folder: Path, study: StudyConfig) -> dict[str, Any]:
     Its reports may differ: some are missing if its process died before it could report, and some
     are of an earlier attempt if the trial started again from the beginning.
     """
+    download(folder)
     if not folder.is_dir():
         return {}
     runs = histories(folder)

@@ -21,6 +21,7 @@ from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.scale.seeded import seed_configs, seed_folders
 from famus_ray.spaces.ranges import FloatRange, Range
 from famus_ray.spaces.study_checks import TRIALS_PER_CHILD, changes_in_run
+from famus_ray.store import download, upload_folder
 
 __all__ = ["Population", "continue_from"]
 
@@ -112,6 +113,7 @@ def continue_from(parent: Path, child: Path, epoch: int, config: Config) -> None
     for one, there, here in zip(
         seed_configs(config), seed_folders(config, parent), seed_folders(config, child), strict=True
     ):
+        download(there, heavy=True)
         old, new = RunFolder(there), RunFolder(here)
         (here / "checkpoints").mkdir(parents=True, exist_ok=True)
         for name in ("manifest.json", "labels.parquet"):
@@ -120,3 +122,4 @@ def continue_from(parent: Path, child: Path, epoch: int, config: Config) -> None
         new.write_curves(old.read_curves(epoch))
         shutil.copyfile(old.kept(epoch) / "best.pt", new.best)
         shutil.copyfile(old.kept(epoch) / "last.pt", new.last)
+        upload_folder(here)

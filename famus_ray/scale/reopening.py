@@ -27,6 +27,7 @@ from famus_ray.spaces.space_changes import (
     refused_values,
 )
 from famus_ray.spaces.study_checks import check_study
+from famus_ray.store import remove
 from famus_ray.training.estimate import counted
 from famus_ray.training.loop import checked_data
 
@@ -103,7 +104,9 @@ class Reopened:
             # A child of pbt starts from its parent's checkpoint.
             anew = not row["epochs"] and bool(pd.isna(row["parent"]))
             if anew:  # nothing was trained: it starts with the current settings
-                shutil.rmtree(self.path / "trials" / str(row["trial_id"]), ignore_errors=True)
+                folder = self.path / "trials" / str(row["trial_id"])
+                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
             append_event(ledger, "retried", str(row["trial_id"]), anew=anew)
             self.retried += 1
 

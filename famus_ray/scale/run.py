@@ -12,6 +12,7 @@ from famus_ray.reading.folders import RunSummary, load_curves, summarise
 from famus_ray.records.claim import claimed
 from famus_ray.records.folders import load_config
 from famus_ray.records.run_folder import RunFolder
+from famus_ray.store import download, shown
 from famus_ray.training.allocator import keep_freed_memory
 from famus_ray.training.loop import OnEpoch, OnStep, checked_data, epochs
 
@@ -37,7 +38,7 @@ class RunResult:
     def __repr__(self) -> str:
         found = self.summary
         return (
-            f"RunResult({self.path})\n"
+            f"RunResult({shown(self.path)})\n"
             f"  test accuracy {found.best:.4f} at epoch {found.best_epoch} of {found.epochs}, "
             f"chosen on {found.selected_on}\n"
             f"  {found.last10:.4f} in the mean of the last {min(10, found.epochs)} epochs"
@@ -71,6 +72,7 @@ def run_config(
     folder = RunFolder(path)
     finished = False
     if resume:
+        download(path, heavy=True)
         folder.check_same(config)
         finished = folder.is_finished(config.schedule.epochs)
     if not finished:

@@ -28,6 +28,7 @@ from famus_ray.scale.time_budget import done_within
 from famus_ray.scale.trial_check import check_trials
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.study_checks import check_study
+from famus_ray.store import shown
 from famus_ray.training.loop import checked_data
 
 __all__ = ["OnTrial", "TrialNews", "extend_study", "new_study_path", "resume_study", "run_study"]
@@ -180,7 +181,7 @@ def _run_in_time(space: Space, path: Path, on_trial: OnTrial, tell: Tell) -> Non
     tell(
         f"study.hours = {hours:g}: the time is used up; {ended} of {space.planned_runs()} trials "
         f"have ended, {cut} were cut and go on from their checkpoints; "
-        f"`famus-ray resume {quote(str(path))} study.hours={2 * (hours or 0):g}` goes on"
+        f"`famus-ray resume {quote(shown(path))} study.hours={2 * (hours or 0):g}` goes on"
     )
 
 
@@ -196,7 +197,7 @@ def _run(space: Space, path: Path, on_trial: OnTrial) -> None:
             with suppress(OSError):  # a full disk; the ledger holds the same data
                 write_table(path / "trials.parquet", TRIALS, trials_table(path / "ledger.jsonl"))
     if why := search.failures.why_not_done():
-        raise StudyStopped(f"{path}: {why.format(resume=f'famus-ray resume {quote(str(path))}')}")
+        raise StudyStopped(f"{path}: {why.format(resume=f'famus-ray resume {quote(shown(path))}')}")
 
 
 def _fit(search: Search, space: Space, path: Path) -> None:

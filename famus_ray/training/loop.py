@@ -24,6 +24,7 @@ from famus_ray.errors import Diverged, UserError
 from famus_ray.records.checkpoint import load_checkpoint, save_checkpoint
 from famus_ray.records.run_folder import RunFolder
 from famus_ray.records.tracking import Trackers, check_trackers
+from famus_ray.store import download
 from famus_ray.training.evaluation import evaluate
 from famus_ray.training.fits import check_fits
 from famus_ray.training.learner import new_learner
@@ -119,6 +120,7 @@ def epochs(
             is missing.
         Diverged: a loss that is not finite; the last checkpoint is kept.
     """
+    download(folder.path, heavy=True)
     device = pick_device(config)
     data = (data or checked_data(config)).to(device)
     state = TrainState(start(config, data, device))
