@@ -83,7 +83,7 @@ def _rendered(folder: Path) -> Iterator[Problem]:
         [*command, str(folder)], capture_output=True, text=True, check=False, timeout=60
     )
     if done.returncode:
-        what = f"kustomize refuses it: {done.stderr.strip().splitlines()[-1]}"
+        what = f"kustomize refuses it: {done.stderr.strip().splitlines()[0]}"
         yield Problem(file, 1, "kustomize", what, "mend what it names")
         return
     with tempfile.TemporaryDirectory() as scratch:
