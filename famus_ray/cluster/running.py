@@ -24,10 +24,11 @@ _READ_EVERY = 0.2  # seconds between two looks at a followed file
 
 
 def printed(commands: Iterable[Command]) -> Iterator[str]:
-    """The lines that tell of commands: why, and the command itself."""
+    """The lines that tell of commands: why, the command itself, and what it reads."""
     for command in commands:
         yield f"# {command.why}"
         yield f"$ {command}"
+        yield from (f"    {line}" for line in command.stdin.splitlines())
 
 
 def check_programs(programs: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from famus_ray.cluster.arguments import without_program
 from famus_ray.cluster.checks import check_file
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.provider import Command, Job
+from famus_ray.errors import UserError
 
 __all__ = ["SkyPilot"]
 
@@ -38,7 +38,9 @@ class SkyPilot:
         ]
 
     def submit(self, path: Path, job: Job) -> list[Command]:
-        words = shlex.join(without_program(job.arguments))
+        words = " ".join(without_program(job.arguments))
+        if "$FAMUS" not in path.read_text(encoding="utf-8"):
+            raise UserError(f"{path}: its part run must be famus-ray $FAMUS, to run what you give")
         argv = ("sky", "launch", "--yes", "--cluster", _name(path), "--name", job.name)
         secret = ("--secret", "RAY_AUTH_TOKEN")  # its value is taken from the environment
         return [Command((*argv, "--env", f"FAMUS={words}", *secret, str(path)), "run it")]

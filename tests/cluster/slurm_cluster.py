@@ -98,7 +98,7 @@ class Slurm:
             name = self.machines.name(address)
             nodes += [
                 f"NodeName={name} NodeAddr={address} CPUs=4 Sockets=1 CoresPerSocket=4 "
-                "ThreadsPerCore=1 RealMemory=8000 Gres=gpu:2 State=UNKNOWN"
+                "ThreadsPerCore=1 RealMemory=8000 Gres=gpu:3 State=UNKNOWN"
             ]
         here = SHARED / "slurm"
         where = [
@@ -109,7 +109,7 @@ class Slurm:
         (self.folder / "slurm.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "cgroup.conf").write_text(_CGROUP)
         names = ",".join(map(self.machines.name, self.machines.addresses))
-        files = ("/dev/null", "/dev/zero")  # two GPUs that are none
+        files = ("/dev/null", "/dev/zero", "/dev/full")  # three GPUs that are none
         gres = "".join(f"NodeName={names} Name=gpu File={file}\n" for file in files)
         (self.folder / "gres.conf").write_text(gres)
         key = secrets.token_bytes(1024)
