@@ -20,7 +20,9 @@ from pathlib import Path
 
 from famus_ray.files import write_text
 
-__all__ = ["found_here", "main", "what_differs"]
+__all__ = ["DISAGREES", "found_here", "main", "what_differs"]
+
+DISAGREES = "does not agree with the head"
 
 _NAME = ".famus-cluster.json"  # in the folder of the runs
 _PACKAGES = ("ray", "torch", "numpy")
@@ -66,7 +68,7 @@ def main(words: list[str] | None = None) -> int:
         return 0
     lines = what_differs(asked.folder)
     for line in lines:
-        print(f"{platform.node()}: {line}", file=sys.stderr)
+        print(f"{platform.node()} {DISAGREES}: {line}", file=sys.stderr)
     return 1 if lines else 0
 
 

@@ -22,12 +22,14 @@ class Until:
         times: how often it must be there.
         seconds: how long to go on.
         otherwise: what to say when it was never there that often.
+        never: a text that ends the waiting at once; its lines are shown.
     """
 
     text: str
     times: int
     seconds: float
     otherwise: str
+    never: str = ""
 
 
 @dataclass(frozen=True)

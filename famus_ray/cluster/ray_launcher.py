@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from famus_ray.cluster.agree import DISAGREES
 from famus_ray.cluster.arguments import job_arguments
 from famus_ray.cluster.checks import check_file
 from famus_ray.cluster.problem import Problem
@@ -17,7 +18,9 @@ from famus_ray.cluster.provider import Command, Job, Until
 __all__ = ["EXIT_CODE", "RayLauncher", "ask_for_exit_code", "run_as_job"]
 
 _TOKEN = ("env", "RAY_AUTH_MODE=token")  # Ray's own commands do not find the token without it
-_JOIN_WITHIN = 300.0  # seconds
+_JOIN_WITHIN = 900.0  # seconds; the first time, each machine installs PyTorch
+_LOGS = "/tmp/ray/session_latest/logs/monitor.*"  # noqa: S108 - on the head
+_ASK_FOR_NODES = f"ray list nodes --format json; grep -hs '{DISAGREES}' {_LOGS}"
 _ALIVE = '"state": "ALIVE"'
 EXIT_CODE = r'"driver_exit_code":\s*(\d+)'
 
@@ -44,10 +47,10 @@ class RayLauncher:
         start = ("ray", "up", "-y", "--no-config-cache", str(path))
         commands.append(Command(start, "start the head, then the workers", env=_env(file)))
         machines = 1 + _workers(file, "min_workers")
-        ask = _on_head(path, (*_TOKEN, "ray", "list", "nodes", "--format", "json"))
+        ask = _on_head(path, (*_TOKEN, "sh", "-c", _ASK_FOR_NODES))
         why = f"wait for {machines} machines" if machines > 1 else "wait for the head"
-        missing = f"the others did not join; why: {_log(path)}"
-        until = Until(_ALIVE, machines, _JOIN_WITHIN, missing)
+        missing = f"the others did not join; see more with: {_log(path)}"
+        until = Until(_ALIVE, machines, _JOIN_WITHIN, missing, never=DISAGREES)
         return [*commands, Command(ask, why, until=until)]
 
     def status(self, path: Path) -> list[Command]:
@@ -147,8 +150,7 @@ def _on_head(path: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _log(path: Path) -> str:
-    see = "tail -n 50 /tmp/ray/session_latest/logs/monitor.*"
-    return shlex.join(("ray", "exec", str(path), see))
+    return shlex.join(("ray", "exec", str(path), f"tail -n 50 {_LOGS}"))
 
 
 def _stop_worker(file: Mapping[str, Any], address: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from famus_ray.cluster.provider import Command, Until
+from famus_ray.cluster.provider import Command
 from famus_ray.errors import UserError
 
 __all__ = ["check_programs", "printed", "run_all"]
@@ -63,20 +63,19 @@ def _run(command: Command) -> tuple[int, str]:
     """Exit code and output; the output is empty if it is shown and nobody reads it."""
     if command.until is None:
         return _once(command)
-    end = time.monotonic() + command.until.seconds
+    until, end = command.until, time.monotonic() + command.until.seconds
     while True:
         _, output = _once(command)
-        if output.count(command.until.text) >= command.until.times:
+        if output.count(until.text) >= until.times:
             return 0, output
-        if time.monotonic() > end:
-            return _told(command.until, output), output
+        against = [line for line in output.splitlines() if until.never and until.never in line]
+        if against or time.monotonic() > end:
+            for line in dict.fromkeys(against):
+                print(line, file=sys.stderr)
+            many = f"{output.count(until.text)} of {until.times}"
+            print(f"{many}: {until.otherwise}", file=sys.stderr, flush=True)
+            return 1, output
         time.sleep(_LOOK_EVERY)
-
-
-def _told(until: Until, output: str) -> int:
-    there = f"{output.count(until.text)} of {until.times} after {until.seconds:.0f} s"
-    print(f"{there}: {until.otherwise}", file=sys.stderr, flush=True)
-    return 1
 
 
 def _once(command: Command) -> tuple[int, str]:

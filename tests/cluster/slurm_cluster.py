@@ -29,7 +29,6 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
-KillWait=15
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 GresTypes=gpu

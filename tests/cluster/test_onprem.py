@@ -52,6 +52,11 @@ def test_a_study_over_two_machines_outlives_one_of_them(
     machines: Machines, file: Path, famus_ray, tmp_path: Path
 ):
     head, worker = machines.addresses
+    machines.on(worker, "mount", "-t", "tmpfs", "tmpfs", "/mnt/shared")  # not the same folder
+    told = famus_ray("up", code=1).stderr
+    assert f"{machines.name(worker)} does not agree with the head: /mnt/shared/runs: " in told
+    assert "mount the same folder on all machines\n1 of 2: " in told
+    machines.on(worker, "umount", "/mnt/shared")
     famus_ray("up")
     status = famus_ray("status").stdout
     assert "4.0 CPU" in status  # two machines of two cores

@@ -32,7 +32,13 @@ def test_a_command_is_repeated_until_all_are_there(tmp_path: Path, capsys):
     )
     assert run_all([python(joins, until=Until("ALIVE", 2, 20, "see the log"))]) == 0
     assert run_all([python("print('ALIVE')", until=Until("ALIVE", 2, 0.1, "see the log"))]) == 1
-    assert "1 of 2 after 0 s: see the log" in capsys.readouterr().err
+    assert "1 of 2: see the log" in capsys.readouterr().err
+
+
+def test_waiting_ends_at_once_when_it_is_in_vain(capsys):
+    until = Until("ALIVE", 2, 60, "see the log", never="differs")
+    assert run_all([python("print('ALIVE'); print('b: ray differs')", until=until)]) == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == ["b: ray differs", "1 of 2: see the log"]
 
 
 def test_a_file_is_shown_while_it_is_written_and_to_its_end(tmp_path: Path, capsys):

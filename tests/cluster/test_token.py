@@ -1,4 +1,4 @@
-"""A cluster with a token, started as the shipped files start theirs, on loopback: who may command."""
+"""A cluster with a token, started on loopback as the shipped files start theirs: who commands."""
 
 from __future__ import annotations
 
