@@ -42,15 +42,16 @@ def cluster_list(as_json: AsJson = False) -> None:
 @cluster_app.command("check")
 def cluster_check(path: File, as_json: AsJson = False) -> None:
     """Say what is wrong with a cluster's file, all of it at once. Exit code 1 if something is."""
+    from famus_ray.cluster.checks import left_out
     from famus_ray.cluster.kinds import provider_of
 
-    found = provider_of(path).check(path)
+    found, notes = provider_of(path).check(path), left_out(path)
     if as_json:
         entries = [{**vars(problem), "file": str(problem.file)} for problem in found]
-        print(json.dumps({"fits": not found, "problems": entries}))
+        print(json.dumps({"fits": not found, "problems": entries, "left_out": notes}))
     else:
-        for problem in found:
-            print(problem)
+        for line in (*found, *(f"note: {note}" for note in notes)):
+            print(line)
         if not found:
             print(f"{path}: nothing found")
     sys.exit(1 if found else 0)

@@ -58,6 +58,21 @@ class Marked:
             value = value[part]
         return value
 
+    def mapping(self, address: str | Address) -> dict[str, Any]:
+        """The mapping at an address; empty if there is none."""
+        value = self.at(address)
+        return value if isinstance(value, dict) else {}
+
+    def items(self, address: str | Address) -> list[Any]:
+        """The list at an address; empty if there is none."""
+        value = self.at(address)
+        return value if isinstance(value, list) else []
+
+    def mappings(self, address: str | Address) -> list[tuple[int, dict[str, Any]]]:
+        """The mappings in the list at an address, with their numbers."""
+        found = enumerate(self.items(address))
+        return [(index, item) for index, item in found if isinstance(item, dict)]
+
     def texts(self) -> Iterator[tuple[Address, str]]:
         """Every text value with its address, in the order of the lines."""
         for address in sorted(self.lines, key=lambda address: self.lines[address]):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
+import yaml
 
 from famus_ray.cluster.checks import check_file, left_out
+from famus_ray.cluster.yaml_lines import read
 from famus_ray.errors import UserError
 
 FILES = Path(__file__).parents[2] / "cluster"
@@ -409,6 +413,33 @@ head_node_type: head
     rules = {problem.rule for problem in found(tmp_path / "bare.yaml", text)}
     wanted = "default-commands token security-group role image imdsv2 encrypted-disk idle-timeout"
     assert {*wanted.split(), "kill-time", "max-workers", "stopped-nodes"} <= rules
+
+
+JUNK = (None, [], {}, 7, "x", [1], {"a": 1}, True, [{}], 1.5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aws/single-node.yaml",
+        "gcp/gpu.yaml",
+        "azure/gpu.yaml",
+        "kubernetes/base/rayjob.yaml",
+        "kubernetes/base/network.yaml",
+        "skypilot/famus.sky.yaml",
+    ],
+)
+def test_a_value_of_any_kind_in_any_place_is_judged_not_a_crash(tmp_path: Path, name: str):
+    random = Random(name)
+    for _ in range(25):
+        (marked,) = read(FILES / name).documents
+        address = random.choice(sorted(filter(None, marked.lines), key=str))
+        place = marked.at(address[:-1])
+        place[address[-1]] = random.choice(JUNK)
+        path = tmp_path / Path(name).name
+        path.write_text(yaml.safe_dump(marked.content), encoding="utf-8")
+        with contextlib.suppress(UserError):
+            check_file(path)
 
 
 @pytest.mark.parametrize(

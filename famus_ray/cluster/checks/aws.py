@@ -91,12 +91,12 @@ def _machine(marked: Marked, here: Address, config: dict[str, Any]) -> Iterator[
 
 
 def _disks(marked: Marked, here: Address, config: dict[str, Any]) -> Iterator[Problem]:
-    disks = config.get("BlockDeviceMappings")
-    if not isinstance(disks, list) or not disks:
+    disks = marked.items((*here, "BlockDeviceMappings"))
+    if not disks:
         what = f"{here[1]}: the disk is the image's, of unknown size and not encrypted"
         mend = "write BlockDeviceMappings with Encrypted: true"
         yield marked.problem((*here, "BlockDeviceMappings"), "encrypted-disk", what, mend)
-    for index, disk in enumerate(disks if isinstance(disks, list) else ()):
+    for index, disk in enumerate(disks):
         address = (*here, "BlockDeviceMappings", index, "Ebs")
         if _in(disk, "Ebs", "Encrypted") is not True:
             what = f"{here[1]}: the disk is not encrypted"
@@ -111,8 +111,7 @@ def _disks(marked: Marked, here: Address, config: dict[str, Any]) -> Iterator[Pr
 
 def _security_group(marked: Marked) -> Iterator[Problem]:
     own = ("provider", "security_group")
-    rules = marked.at((*own, "IpPermissions"))
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+    for index, rule in marked.mappings((*own, "IpPermissions")):
         yield from _opened(marked, (*own, "IpPermissions", index), rule)
     for name, kind in node_types(marked).items():
         config = kind.get("node_config")
@@ -125,16 +124,13 @@ def _security_group(marked: Marked) -> Iterator[Problem]:
             yield marked.problem(here, "security-group", what, mend)
 
 
-def _opened(marked: Marked, here: Address, rule: Any) -> Iterator[Problem]:
+def _opened(marked: Marked, here: Address, rule: dict[str, Any]) -> Iterator[Problem]:
     """What one rule of a security group opens too widely."""
-    if not isinstance(rule, dict):
-        return
     kinds = (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"))
     ranges = [
         ((*here, many, index, one), entry.get(one))
         for many, one in kinds
-        for index, entry in enumerate(rule.get(many) or ())
-        if isinstance(entry, dict)
+        for index, entry in marked.mappings((*here, many))
     ]
     for address, addresses in ranges:
         for port in opened(rule.get("FromPort"), rule.get("ToPort")):

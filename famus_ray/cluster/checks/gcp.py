@@ -102,14 +102,14 @@ def _network(marked: Marked, here: Address) -> Iterator[Problem]:
 
 
 def _image(marked: Marked, here: Address) -> Iterator[Problem]:
-    disks = marked.at((*here, "disks"))
-    for index, disk in enumerate(disks if isinstance(disks, list) else ()):
+    disks = marked.mappings((*here, "disks"))
+    for index, disk in disks:
         address = (*here, "disks", index)
         image = marked.at((*address, "initializeParams", "sourceImage"))
-        if isinstance(disk, dict) and disk.get("boot") and not image:
+        if disk.get("boot") and not image:
             what, mend = f"{here[1]}: no image", "write sourceImage under initializeParams"
             yield marked.problem((*address, "initializeParams"), "image", what, mend)
-        if isinstance(disk, dict) and disk.get("autoDelete") is not True:
+        if disk.get("autoDelete") is not True:
             what = f"{here[1]}: the disk outlives its machine and goes on costing"
             address = (*address, "autoDelete")
             yield marked.problem(address, "disk-left", what, "write autoDelete: true")
@@ -119,10 +119,8 @@ def _image(marked: Marked, here: Address) -> Iterator[Problem]:
 
 
 def _ends(marked: Marked, here: Address) -> Iterator[Problem]:
-    times = marked.at((*here, "scheduling"))
-    if not isinstance(times, dict) or not (
-        times.get("maxRunDuration") and times.get("instanceTerminationAction") == "DELETE"
-    ):
+    times = marked.mapping((*here, "scheduling"))
+    if not times.get("maxRunDuration") or times.get("instanceTerminationAction") != "DELETE":
         what = f"{here[1]}: the machine has no time at which it ends itself"
         mend = (
             'write scheduling: {maxRunDuration: {seconds: "86400"}, '

@@ -38,7 +38,7 @@ def check_documents(documents: list[Marked], beside: list[Marked]) -> list[Probl
     for marked in documents:
         problems += [*check_secrets(marked), *check_versions(marked), *check_placeholders(marked)]
         kind = str(marked.at("kind"))
-        if marked.at("apiVersion", "").startswith("kustomize.config.k8s.io/"):
+        if str(marked.at("apiVersion")).startswith("kustomize.config.k8s.io/"):
             problems += check_kustomization(marked)
             continue
         problems += _schema(marked)
@@ -126,14 +126,14 @@ def _without_nulls(content: Any) -> Any:
 def _network_policy(marked: Marked, documents: list[Marked]) -> Iterator[Problem]:
     """A cluster whose pods no NetworkPolicy selects."""
     head = (*cluster_spec(marked), "headGroupSpec", "template", "metadata", "labels")
-    labels = (marked.at(head) or {}) | {"ray.io/node-type": "head"}
+    labels = marked.mapping(head) | {"ray.io/node-type": "head"}
     for other in documents:
-        if other.at("kind") == "NetworkPolicy" and "Ingress" in (
-            other.at("spec.policyTypes") or ()
-        ):
-            wanted = other.at("spec.podSelector.matchLabels") or {}
-            if wanted.items() <= labels.items():
-                return
+        wanted = other.mapping("spec.podSelector.matchLabels").items()
+        closes = other.at("kind") == "NetworkPolicy" and "Ingress" in other.items(
+            "spec.policyTypes"
+        )
+        if closes and all(item in labels.items() for item in wanted):
+            return
     what = "no NetworkPolicy for the head's pod: every pod of the cluster reaches its ports"
     mend = "add one, such as cluster/kubernetes/base/network.yaml, that selects its labels"
     yield marked.problem(head, "network-policy", what, mend)
@@ -141,22 +141,20 @@ def _network_policy(marked: Marked, documents: list[Marked]) -> Iterator[Problem
 
 def _kind(marked: Marked, kind: str) -> Iterator[Problem]:
     """Rules of Kubernetes' own kinds."""
-    if kind == "PersistentVolumeClaim" and "ReadWriteMany" not in (
-        marked.at("spec.accessModes") or ()
-    ):
+    modes = marked.items("spec.accessModes")
+    if kind == "PersistentVolumeClaim" and "ReadWriteMany" not in modes:
         what = "accessModes: only one machine may write, and runs are written by all"
         mend = "write accessModes: [ReadWriteMany]"
         yield marked.problem("spec.accessModes", "shared-storage", what, mend)
     if kind == "NetworkPolicy":
-        rules = marked.at("spec.ingress")
-        for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-            if not isinstance(rule, dict) or not rule.get("from"):
+        for index, rule in marked.mappings("spec.ingress"):
+            if not rule.get("from"):
                 what = "a rule without `from` lets everybody in"
                 address = ("spec", "ingress", index)
                 yield marked.problem(address, "open-port", what, "write from: ...")
     if kind == "Service" and marked.at("spec.type") in ("LoadBalancer", "NodePort"):
-        for index, port in enumerate(marked.at("spec.ports") or ()):
-            if {port.get("port"), port.get("targetPort")} & {*COMMAND_PORTS}:
+        for index, port in marked.mappings("spec.ports"):
+            if any(port.get(key) in COMMAND_PORTS for key in ("port", "targetPort")):
                 what = f"port {port.get('port')} can be reached from outside of the cluster"
                 address = ("spec", "ports", index)
                 yield marked.problem(address, "open-port", what, "write type: ClusterIP")

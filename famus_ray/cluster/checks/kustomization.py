@@ -47,16 +47,12 @@ _SCHEMA = {
 def check_kustomization(marked: Marked) -> list[Problem]:
     """Problems of a `kustomization.yaml`: unknown fields, files that are not there, images."""
     problems = schema_problems(marked, (), marked.content, _SCHEMA, "kustomize")
-    resources = marked.at("resources")
-    for index, name in enumerate(resources if isinstance(resources, list) else ()):
+    for index, name in enumerate(marked.items("resources")):
         if "://" not in str(name) and not (marked.path.parent / str(name)).exists():
             what, mend = f"resources: there is no {name}", "correct the path, from this folder"
             problems.append(marked.problem(("resources", index), "not-there", what, mend))
-    images = marked.at("images")
-    for index, image in enumerate(images if isinstance(images, list) else ()):
-        if not isinstance(image, dict) or "digest" in image:
-            continue
-        if str(image.get("newTag", "latest")) == "latest":
+    for index, image in marked.mappings("images"):
+        if "digest" not in image and str(image.get("newTag", "latest")) == "latest":
             what = f"image {image.get('newName', image.get('name'))}: another one tomorrow"
             mend = "write newTag: 0.1.0, or a digest"
             problems.append(marked.problem(("images", index), "image", what, mend))
@@ -70,8 +66,7 @@ def parts_of(folder: Path) -> Iterator[Path]:
         return
     yield file
     for marked in read(file).documents:
-        resources = marked.at("resources")
-        for name in resources if isinstance(resources, list) else ():
+        for name in marked.items("resources"):
             path = folder / str(name)
             if path.is_dir():
                 yield from parts_of(path.resolve())

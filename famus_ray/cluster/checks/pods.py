@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.yaml_lines import Address, Marked
@@ -36,24 +35,23 @@ def check_pod(marked: Marked, here: Address, *, runs_ray: bool) -> Iterator[Prob
         if pod.get(key):
             what = f"{key}: the pod reaches what belongs to its machine"
             yield marked.problem((*here, key), "host", what, f"remove {key}")
-    for index, volume in enumerate(pod.get("volumes") or ()):
-        if isinstance(volume, dict) and "hostPath" in volume:
+    for index, volume in marked.mappings((*here, "volumes")):
+        if "hostPath" in volume:
             what = "a volume of the machine's own files"
             mend = "take a PersistentVolumeClaim or an emptyDir"
             yield marked.problem((*here, "volumes", index, "hostPath"), "host", what, mend)
-    for index, container in enumerate(pod["containers"]):
-        if isinstance(container, dict):
-            address = (*here, "containers", index)
-            yield from _security(marked, here, address)
-            yield from _image(marked, address)
-            yield from _mounts(marked, here, address)
-            if runs_ray and index == 0:
-                yield from _resources(marked, here, address)
+    for index, _ in marked.mappings((*here, "containers")):
+        address = (*here, "containers", index)
+        yield from _security(marked, here, address)
+        yield from _image(marked, address)
+        yield from _mounts(marked, here, address)
+        if runs_ray and index == 0:
+            yield from _resources(marked, here, address)
 
 
 def _security(marked: Marked, here: Address, container: Address) -> Iterator[Problem]:
-    of_pod = marked.at((*here, "securityContext")) or {}
-    own = marked.at((*container, "securityContext")) or {}
+    of_pod = marked.mapping((*here, "securityContext"))
+    own = marked.mapping((*container, "securityContext"))
     name = marked.at((*container, "name"))
     address = (*container, "securityContext")
     not_root = own.get("runAsNonRoot", of_pod.get("runAsNonRoot"))
@@ -82,10 +80,9 @@ def _image(marked: Marked, container: Address) -> Iterator[Problem]:
 
 
 def _mounts(marked: Marked, here: Address, container: Address) -> Iterator[Problem]:
-    volumes = marked.at((*here, "volumes")) or []
-    known = {volume.get("name") for volume in volumes if isinstance(volume, dict)}
-    for index, mount in enumerate(marked.at((*container, "volumeMounts")) or ()):
-        if isinstance(mount, dict) and mount.get("name") not in known:
+    known = [volume.get("name") for _, volume in marked.mappings((*here, "volumes"))]
+    for index, mount in marked.mappings((*container, "volumeMounts")):
+        if mount.get("name") not in known:
             what = f"volumeMounts: there is no volume {mount.get('name')}"
             address = (*container, "volumeMounts", index, "name")
             yield marked.problem(address, "volume", what, "write it under volumes")
@@ -93,14 +90,14 @@ def _mounts(marked: Marked, here: Address, container: Address) -> Iterator[Probl
 
 def _resources(marked: Marked, here: Address, container: Address) -> Iterator[Problem]:
     address = (*container, "resources", "limits")
-    limits: dict[str, Any] = marked.at(address) or {}
+    limits = marked.mapping(address)
     missing = [name for name in ("cpu", "memory") if name not in limits]
     if missing:
         what = f"no limit of {' and '.join(missing)}: Ray takes what the whole machine has"
         mend = "write resources: {limits: {cpu: ..., memory: ...}}"
         yield marked.problem(address, "resources", what, mend)
-    keys = {one.get("key") for one in marked.at((*here, "tolerations")) or ()}
-    if _GPU in limits and not {_GPU, None} & keys:
+    keys = [one.get("key") for _, one in marked.mappings((*here, "tolerations"))]
+    if _GPU in limits and _GPU not in keys and None not in keys:
         what = "the pod waits for ever: machines with GPUs are tainted, and it does not tolerate it"
         mend = f"write tolerations: [{{key: {_GPU}, operator: Exists, effect: NoSchedule}}]"
         yield marked.problem((*address, _GPU), "gpu-toleration", what, mend)

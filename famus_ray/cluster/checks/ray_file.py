@@ -23,8 +23,7 @@ PROVIDERS = ("aws", "azure", "gcp", "local")
 
 def node_types(marked: Marked) -> dict[str, dict[str, Any]]:
     """The node types of a file by name; those that are no mappings left out."""
-    types = marked.at("available_node_types")
-    found = types.items() if isinstance(types, dict) else ()
+    found = marked.mapping("available_node_types").items()
     return {str(name): kind for name, kind in found if isinstance(kind, dict)}
 
 

@@ -64,8 +64,7 @@ def _growth(marked: Marked, here: Address) -> Iterator[Problem]:
 
 
 def _workers(marked: Marked, here: Address) -> Iterator[Address]:
-    groups = marked.at((*here, "workerGroupSpecs"))
-    for index in range(len(groups) if isinstance(groups, list) else 0):
+    for index, _ in marked.mappings((*here, "workerGroupSpecs")):
         yield ("workerGroupSpecs", index)
 
 
@@ -84,7 +83,7 @@ def _groups(marked: Marked, here: Address) -> Iterator[Problem]:
             yield marked.problem((*address, "maxReplicas"), "replicas", what, mend)
     for group in (("headGroupSpec",), *_workers(marked, here)):
         address = (*here, *group)
-        parameters = marked.at((*address, "rayStartParams")) or {}
+        parameters = marked.mapping((*address, "rayStartParams"))
         told = [key for key in parameters if key in ("num-cpus", "num-gpus", "memory", "resources")]
         if told and marked.at((*address, "resources")):
             what = f"{told[0]}: resources are given twice, here and in the group's resources"

@@ -56,15 +56,13 @@ def dashboard_host(command: str) -> str | None:
 
 
 def _listed(marked: Marked, key: str) -> Iterator[tuple[Address, str]]:
-    commands = marked.at(key)
-    for index, command in enumerate(commands if isinstance(commands, list) else ()):
+    for index, command in enumerate(marked.items(key)):
         if isinstance(command, str):
             yield (key, index), command
 
 
 def _token(marked: Marked) -> Iterator[Problem]:
-    mounts = marked.at("file_mounts")
-    if not any(str(to).endswith(".ray/auth_token") for to in mounts or ()):
+    if not any(str(to).endswith(".ray/auth_token") for to in marked.mapping("file_mounts")):
         what = "no token: who reaches Ray's ports runs commands on the machines"
         mend = (
             "write ~/.ray/auth_token: ~/.ray/auth_token under file_mounts; "

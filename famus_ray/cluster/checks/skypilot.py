@@ -98,7 +98,7 @@ def check_skypilot(marked: Marked) -> list[Problem]:
 
 def _gpus(marked: Marked) -> Iterator[Problem]:
     asked = marked.at("resources.accelerators")
-    names = [asked] if isinstance(asked, str) else list(asked or ())
+    names = [*asked] if isinstance(asked, (dict, list)) else [asked] if asked else []
     for name in names:
         kind, _, number = str(name).partition(":")
         near = did_you_mean(kind, _GPUS)
@@ -147,7 +147,7 @@ def _scripts(marked: Marked) -> Iterator[Problem]:
                 yield Problem(marked.path, start, rule, said, mend)
     run = str(marked.at("run", ""))
     if "ray start" in run:
-        names = {*(marked.at("secrets") or ()), *(marked.at("envs") or ())}
+        names = {*marked.mapping("secrets"), *marked.mapping("envs")}
         token = "RAY_AUTH_MODE=token" in run or marked.at("envs.RAY_AUTH_MODE") == "token"
         if not token or "RAY_AUTH_TOKEN" not in names:
             what = "no token: whoever reaches Ray's ports runs commands on the machines"

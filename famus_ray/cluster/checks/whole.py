@@ -94,6 +94,6 @@ def _kind(marked: Marked) -> str:
 def _ray(marked: Marked) -> list[Problem]:
     problems = [*check_schema(marked), *check_safety(marked), *check_placeholders(marked)]
     problems += [*check_secrets(marked), *check_versions(marked)]
-    if check := _OF_PROVIDER.get(marked.at("provider.type")):
+    if check := _OF_PROVIDER.get(str(marked.at("provider.type"))):
         problems += check(marked)
     return problems
