@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from famus_ray.begun import as_begun, begun_study, of_study
 from famus_ray.config.schema import Config
 from famus_ray.progress.epoch_bar import EpochProgress
 from famus_ray.records.folders import find_folder, is_study, load_config
@@ -48,6 +50,7 @@ def train(
     preset: str | Path | None = None,
     *overrides: str,
     resume: bool = False,
+    or_resume: bool = False,
     quiet: bool = False,
     **sections: Any,
 ) -> RunResult:
@@ -67,6 +70,7 @@ def train(
         overrides: `section.key=value`, as on a command line. They override `sections`; of
             duplicates the last one wins.
         resume: continue the run in the folder named by `run.name` from its last checkpoint.
+        or_resume: the same where it has begun; else start it.
         quiet: show no progress; by default it is shown on standard error.
         sections: sections of the config as mappings, or only their main field as a value; data as
             above as `data`, and as `meta` (clean), `validation` and `test`. A setting that takes
@@ -84,7 +88,8 @@ def train(
     parts, console = own_parts(sections), _console(quiet)
     start = preset or ("own" if parts.is_own else "digits")
     chosen = resolve_run(start, overrides, parts.values, parts.data)
-    config = chosen.resolved.config
+    begun = as_begun(chosen.resolved) if or_resume else None
+    resume, config = resume or begun is not None, (begun or chosen.resolved).config
     for line in (*chosen.told, *_told_only_here(config)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     with (
@@ -119,14 +124,7 @@ def resume(
         epochs_planned = load_config(path)["schedule"]["epochs"]
         with EpochProgress(path.name, epochs_planned, _console(quiet)) as run:
             return resume_run(path, *overrides, on_epoch=run.on_epoch, on_step=run.on_step)
-    from famus_ray.progress.study_view import progress_of
-    from famus_ray.scale.study import resume_study
-
-    with progress_of(path, overrides, console=_console(quiet)) as study:
-        resume_study(
-            path, overrides, study.on_trial, retry_failed=retry_failed, tell=_console(quiet).print
-        )
-    return _study_result(path)
+    return _resumed_study(path, overrides, quiet, retry_failed=retry_failed)
 
 
 def extend(study: str | Path, trials: int, *, quiet: bool = False) -> StudyResult:
@@ -157,6 +155,7 @@ def tune(
     space: str | Path,
     *overrides: str,
     trials: int | None = None,
+    or_resume: bool = False,
     quiet: bool = False,
     **sections: Any,
 ) -> StudyResult:
@@ -171,6 +170,7 @@ def tune(
         space: a search space's name, such as `famus`, or a YAML file.
         overrides: `section.key=value`; they override the space's preset and settings.
         trials: number of trials; `study.trials` by default.
+        or_resume: go on with the study named by `run.name` where it has begun.
         quiet: show no progress; by default it is shown on standard error.
         sections: as of `train`; they override the space's preset and settings. For own data the
             preset is `own`: what neither the space nor the call sets is chosen by the images.
@@ -192,12 +192,29 @@ def tune(
     config = loaded.base.config
     for line in (*told, *_told_only_here(config)):
         _console(quiet).print(line, highlight=False, markup=False, soft_wrap=True)
+    begun = begun_study(loaded, str(space)) if or_resume else None
+    if begun is not None:
+        changed = [f"study.{k}={json.dumps(v)}" for k, v in parts.values.get("study", {}).items()]
+        return _resumed_study(begun, (*changed, *of_study((*overrides, *more))), quiet)
     with (
         claimed_new(config, f"study-{loaded.name}") as path,
         parts.kept_in(path, config) as kept,
         StudyProgress(kept, loaded.planned_runs(), console=_console(quiet)) as progress,
     ):
-        run_study(loaded.based_on(kept), path, progress.on_trial)
+        tell = _console(quiet).print
+        run_study(loaded.based_on(kept), path, progress.on_trial, tell=tell)
+    return _study_result(path)
+
+
+def _resumed_study(
+    path: Path, overrides: tuple[str, ...], quiet: bool, *, retry_failed: bool = False
+) -> StudyResult:
+    from famus_ray.progress.study_view import progress_of
+    from famus_ray.scale.study import resume_study
+
+    console = _console(quiet)
+    with progress_of(path, overrides, console=console) as study:
+        resume_study(path, overrides, study.on_trial, retry_failed=retry_failed, tell=console.print)
     return _study_result(path)
 
 

@@ -47,4 +47,6 @@ def space_for(
     own, _ = resolve_values(preset, overrides, settings, name)
     choices, told = ([], ()) if own is None else choices_for(own, handed)
     chosen = {choice.key: choice.value for choice in choices}
-    return load_space(name, overrides, values, preset, chosen), told
+    space = load_space(name, overrides, values, preset, chosen)
+    space.base.sources.update({c.key: f"chosen: {c.reason}" for c in choices})
+    return space, told

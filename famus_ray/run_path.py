@@ -17,7 +17,7 @@ from famus_ray.config.schema import Config
 from famus_ray.errors import UserError, first_line
 from famus_ray.records.claim import LOCK, claimed, holder, is_claimed
 
-__all__ = ["claimed_new", "claimed_run", "new_path", "new_run_path"]
+__all__ = ["claimed_new", "claimed_run", "named_path", "new_path", "new_run_path"]
 
 _LEFT_OVER = {"ray", "ray.log", LOCK}  # files of a run that ended before its first step
 _ODD = r"[^\w.+=,@ -]"  # not allowed in a name; `\w` is a letter of any script, a digit, or _
@@ -74,13 +74,21 @@ def new_run_path(config: Config, *, resume: bool = False) -> Path:
     Raises:
         UserError: a named run that exists already, unless `resume`.
     """
-    if not resume:
-        return new_path(config, _stem(config))
-    if config.run.name is None:
-        raise UserError(f"--resume: say which run of {_runs_root(config)}/ with --name (run.name)")
-    if not _is_inside(config.run.name):
-        raise UserError(f"run.name = {config.run.name}: must not leave {_runs_root(config)}/")
-    return _runs_root(config) / config.run.name
+    return named_path(config) if resume else new_path(config, _stem(config))
+
+
+def named_path(config: Config) -> Path:
+    """The folder named by `run.name`, whether it is there or not.
+
+    Raises:
+        UserError: no name, or one that leads elsewhere.
+    """
+    root, name = _runs_root(config), config.run.name
+    if name is None:
+        raise UserError(f"--resume, --or-resume: say which of {root}/ with --name (run.name)")
+    if not _is_inside(name):
+        raise UserError(f"run.name = {name}: must not leave {root}/")
+    return root / name
 
 
 def new_path(config: Config, stem: str, *, mine: bool = False) -> Path:

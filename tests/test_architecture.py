@@ -33,7 +33,7 @@ FLOORS = (
     {"meta", "records"},
     {"methods", "reading"},
     {"training", "run_path", "own_parts", "own_space"},
-    {"scale", "bench", "cluster"},
+    {"scale", "bench", "cluster", "begun"},
     {"progress"},
     {"api", "demo", "testing"},
     {"cli", "classifier"},

@@ -90,7 +90,7 @@ def test_trials_of_a_study_find_them_in_the_folder_where_it_was_started(folder):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_two_workers_find_them_and_a_killed_run_goes_on_to_equal_curves(folder):
-    words = [PROGRAM, "train", "digits", *MINE, *GROUPED, "schedule.epochs=40", "--workers", "2"]
+    words = [PROGRAM, "train", "digits", *MINE, *GROUPED, "schedule.epochs=12", "--workers", "2"]
     run([*words, "--name", "whole"], folder)
     killed = folder / "runs" / "killed"
     process = subprocess.Popen(
@@ -109,7 +109,7 @@ def test_two_workers_find_them_and_a_killed_run_goes_on_to_equal_curves(folder):
             child.kill()
     process.wait()
     psutil.wait_procs(children, timeout=20)
-    assert len({epoch for epoch, _, _ in curves_of(killed)}) < 40
+    assert len({epoch for epoch, _, _ in curves_of(killed)}) < 12
     run([PROGRAM, "resume", "killed"], folder)
     assert curves_of(killed) == curves_of(folder / "runs" / "whole")
 

@@ -68,8 +68,8 @@ def labels(
         print_frame(shown.drop(columns=_in_names(shown)))
         issues, found = int(ranked["is_label_issue"].sum()), estimate_wrong(load_samples(name))
         print(
-            f"{issues} of {len(ranked)} labels are probably wrong; between {found.low} and "
-            f"{found.high} by other ways of counting\n"
+            f"{issues} of {len(ranked)} labels are probably wrong (is_label_issue); wrong in all: "
+            f"about {found.wrong}, from {found.low} to {found.high}\n"
             f"next: famus-ray labels {quoted(name)} --to labels.html"
         )
 

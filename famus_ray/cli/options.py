@@ -10,7 +10,16 @@ import typer
 
 from famus_ray.errors import UserError
 
-__all__ = ["AsJson", "DryRun", "Name", "Overrides", "check_target", "check_writable", "group"]
+__all__ = [
+    "AsJson",
+    "DryRun",
+    "Name",
+    "OrResume",
+    "Overrides",
+    "check_target",
+    "check_writable",
+    "group",
+]
 
 Overrides = Annotated[
     list[str] | None,
@@ -21,6 +30,13 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")]
+OrResume = Annotated[
+    bool,
+    typer.Option(
+        "--or-resume",
+        help="Start what is not there, go on with what was cut, end with 0 what is finished.",
+    ),
+]
 Name = Annotated[str, typer.Argument(help="A run or study: its name under runs/, or its path.")]
 
 

@@ -123,7 +123,10 @@ def _wrong_labels(run: Path) -> str:
 
 
 def show_study(path: Path, as_json: bool) -> None:
-    """Prints the best trials of a study and the next commands; exits with 1 without a best."""
+    """Prints the best trials of a study and the next commands.
+
+    Exits with 1 if no trial is the best, unless all of them were only cut.
+    """
     from famus_ray.reading.folders import load_trials
     from famus_ray.reading.pareto import cost_columns, pareto_front
     from famus_ray.reading.trials import best_trial, state_counts, why_failed, why_no_best
@@ -147,7 +150,8 @@ def show_study(path: Path, as_json: bool) -> None:
         print(f"{path}\nnext: famus-ray trials {quoted(path)}; famus-ray report {quoted(path)}")
     if best is None:
         say(f"famus-ray: {why_no_best(path)}")
-        sys.exit(1)
+        if (trials["state"] != "interrupted").any():
+            sys.exit(1)
     if why := why_failed(path):
         say(f"famus-ray: {why}")
 

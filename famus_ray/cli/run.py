@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, DryRun, Overrides
+from famus_ray.cli.options import AsJson, DryRun, OrResume, Overrides
 
 if TYPE_CHECKING:
     from famus_ray.config.schema import Config
@@ -43,6 +43,7 @@ def train(
         typer.Option(help="Name of the run's folder; of its data and method if left out."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
+    or_resume: OrResume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,6 +58,11 @@ def train(
     resolved = chosen.resolved
     for line in chosen.told:
         say(line)
+    if or_resume:
+        from famus_ray.begun import as_begun
+
+        begun = as_begun(resolved)
+        resume, resolved = resume or begun is not None, begun or resolved
     from famus_ray.run_path import claimed_run, new_run_path
 
     if dry_run:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, DryRun, Name, Overrides, check_target
+from famus_ray.cli.options import AsJson, DryRun, Name, OrResume, Overrides, check_target
 
 __all__ = ["extend", "resume", "trials", "tune"]
 
@@ -21,9 +21,11 @@ def tune(
     overrides: Overrides = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Configurations to try.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at the same time.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Time after which the search ends.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the study's folder; of its space if left out.")
     ] = None,
+    or_resume: OrResume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -34,12 +36,20 @@ def tune(
 
     more = [*(overrides or [])]
     more += [] if trials is None else [f"study.trials={trials}"]
+    more += [] if hours is None else [f"study.hours={hours}"]
     more += [] if concurrent is None else [f"study.concurrent={concurrent}"]
     more += [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
     loaded, told = space_for(space, tuple(more))
     for line in told:
         say(line)
     check_study(loaded.base.config)
+    if or_resume:
+        from famus_ray.begun import begun_study, of_study
+
+        path = begun_study(loaded, space)
+        if path is not None and not dry_run:
+            _go_on(path, of_study(more), as_json)
+            return
     from famus_ray.run_path import claimed_new, new_path
 
     stem = f"study-{loaded.name}"
@@ -59,7 +69,7 @@ def tune(
         from famus_ray.scale.study import run_study
 
         with StudyProgress(loaded.base.config, loaded.planned_runs()) as progress:
-            run_study(loaded, path, progress.on_trial)
+            run_study(loaded, path, progress.on_trial, tell=say)
 
 
 def resume(
@@ -86,13 +96,22 @@ def resume(
                 result = resume_run(path, *more, on_epoch=run.on_epoch, on_step=run.on_step)
         show_run(result, as_json)
         return
+    _go_on(path, more, as_json, retry_failed=retry_failed)
+
+
+def _go_on(
+    path: Path, overrides: tuple[str, ...], as_json: bool, *, retry_failed: bool = False
+) -> None:
+    """Finishes the study in the folder `path`."""
+    from famus_ray.cli.output import interruptible, say
+
     with _shown_at_last(path, as_json), interruptible(path):
         say(f"going on with the study in {path}")
         from famus_ray.progress.study_view import progress_of
         from famus_ray.scale.study import resume_study
 
-        with progress_of(path, more) as bar:
-            left = resume_study(path, more, bar.on_trial, retry_failed=retry_failed, tell=say)
+        with progress_of(path, overrides) as bar:
+            left = resume_study(path, overrides, bar.on_trial, retry_failed=retry_failed, tell=say)
         if not left:
             say("nothing was left to do: all trials have ended")
 

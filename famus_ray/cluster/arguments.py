@@ -58,12 +58,6 @@ def without_program(arguments: Sequence[str]) -> list[str]:
     return words
 
 
-def named(words: Sequence[str]) -> str | None:
-    """The run's name in the words of a command, the last one that is given; None without one."""
-    name = None
-    for before, word in zip(("", *words), words, strict=False):
-        if before == "--name":
-            name = word
-        elif word.startswith(("--name=", "run.name=")):
-            name = word.partition("=")[2]
-    return name
+def named(words: Sequence[str]) -> bool:
+    """Whether the words of a command name the run."""
+    return any(word == "--name" or word.startswith(("--name=", "run.name=")) for word in words)

@@ -2,8 +2,8 @@
 
     python -m famus_ray.cluster.driver --address HOST:PORT --runs FOLDER --name NAME -- tune famus
 
-The process becomes famus-ray. A new run or study gets NAME unless it has a --name; where that name
-was begun before, by a job that was requeued, the command goes on with it.
+The process becomes famus-ray. A run or study gets NAME unless it has a --name, and --or-resume: a
+job that is requeued goes on with what it began.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from famus_ray.cluster.arguments import job_arguments, named
 from famus_ray.errors import UserError
@@ -20,19 +19,13 @@ from famus_ray.errors import UserError
 __all__ = ["main", "words_of_driver"]
 
 
-def words_of_driver(words: Sequence[str], address: str, runs: Path, name: str) -> list[str]:
-    """The words after `famus-ray`: those given, or `resume` of what they began before."""
-    full = job_arguments(words, address, str(runs))
-    if full[0] not in ("train", "tune"):
-        return full
-    if named(full) is None:
-        full += ["--name", name]
-    folder = runs / (named(full) or name)
-    roots = [word.partition("=")[2] for word in full if word.startswith("run.root=")]
-    folder = Path(roots[-1]) / folder.name if roots else folder
-    if not (folder / "config.yaml").is_file():
-        return full
-    return ["resume", str(folder), f"scale.address={address}"]
+def words_of_driver(words: Sequence[str], address: str, runs: str, name: str) -> list[str]:
+    """The words after `famus-ray`: the same line begins something, and goes on with it."""
+    full = job_arguments(words, address, runs)
+    if full[0] in ("train", "tune"):
+        full += [] if named(full) else ["--name", name]
+        full += [] if {"--or-resume", "--resume"} & {*full} else ["--or-resume"]
+    return full
 
 
 def main() -> None:
@@ -43,7 +36,7 @@ def main() -> None:
     parser.add_argument("words", nargs="+")
     asked = parser.parse_args()
     try:
-        words = words_of_driver(asked.words, asked.address, Path(asked.runs), asked.name)
+        words = words_of_driver(asked.words, asked.address, asked.runs, asked.name)
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
         sys.exit(2)

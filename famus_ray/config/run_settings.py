@@ -68,6 +68,9 @@ class StudyConfig(Section):
 
     trials: Int = Field(16, ge=1, le=1_000_000)
     """Configurations to try; a grid has as many as it has."""
+    hours: Annotated[float, Field(gt=0, le=100_000), Number] | None = None
+    """Time of running after which the study ends by itself, to be gone on with later: of all its
+    commands together, `resume` too. No limit when left out."""
     concurrent: Annotated[int, Field(ge=1, le=100_000), Number] | None = None
     """Trials at the same time; as many as the cluster holds when left out."""
     metric: Text = "validation/top1"

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from famus_ray.errors import UserError
-from famus_ray.reading.confident import Estimate, estimate, judged
 from famus_ray.reading.folders import load_curves, load_samples
 from famus_ray.reading.label_names import with_names
+from famus_ray.reading.transitions import Estimate, estimate, judged
 from famus_ray.records.folders import find_folder, load_config
 from famus_ray.records.samples import with_all_columns
 from famus_ray.records.tables import LABELS, read_table
@@ -58,9 +58,9 @@ def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
 
     - `id`: the example's place in the data set's training order;
     - `is_label_issue`: whether its label is probably wrong: another class is more probable, and
-      as probable as it is on average for the examples that have it as their label (confident
-      learning, Northcutt et al. 2021);
-    - `label_score`: probability of the label, in [0, 1]: the mean of `p_label`;
+      labels of that class are known to turn into this one (see `transitions`);
+    - `label_score`: in (0, 1), the lower the more probably wrong, by the label's probability and
+      its odds against the other class; no probability itself;
     - `given_label`: the label that training saw;
     - `predicted_label`: the most probable class; of an issue never the given label;
     - `loss`: mean cross-entropy of the given label, in nats; it ranks equal scores;
@@ -76,7 +76,7 @@ def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
     ranked = pd.DataFrame(
         {
             "is_label_issue": found["is_issue"],
-            "label_score": found["p_label"],
+            "label_score": found["score"],
             "given_label": found["label"],
             "predicted_label": found["rival"].where(
                 found["p_rival"] > found["p_label"], found["label"]

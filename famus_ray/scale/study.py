@@ -11,7 +11,7 @@ from famus_ray.config.resolve import resolve
 from famus_ray.errors import StudyStopped, UserError
 from famus_ray.files import write_text
 from famus_ray.own_parts import moved_data
-from famus_ray.records.ledger import holding, trials_table
+from famus_ray.records.ledger import FINAL, holding, trials_table
 from famus_ray.records.run_folder import RunFolder, config_text
 from famus_ray.records.saved_space import saved_space
 from famus_ray.records.tables import TRIALS, write_table
@@ -24,6 +24,7 @@ from famus_ray.scale.reopening import reopened
 from famus_ray.scale.reports import OnTrial, TrialNews
 from famus_ray.scale.search import Search
 from famus_ray.scale.shares import check_shares
+from famus_ray.scale.time_budget import done_within
 from famus_ray.scale.trial_check import check_trials
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.study_checks import check_study
@@ -43,13 +44,20 @@ def new_study_path(space: Space) -> Path:
     return new_path(space.base.config, f"study-{space.name}")
 
 
-def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -> None:
+def run_study(
+    space: Space,
+    path: Path,
+    on_trial: OnTrial = lambda news: None,
+    *,
+    tell: Tell = lambda line: None,
+) -> None:
     """Runs the trials of a new study; the ledger records every result at once.
 
     Args:
         space: the search space.
         path: the study's folder.
         on_trial: called with every event of a trial.
+        tell: called with a message for the user.
 
     Raises:
         UserError: a trial needs more than the cluster has, data are missing, or the metric is
@@ -71,7 +79,7 @@ def run_study(space: Space, path: Path, on_trial: OnTrial = lambda news: None) -
             RunFolder(path).begin(config, data)
             write_text(path / "space.yaml", space.text)
             reopened(path, space).write()
-            _run(space, path, on_trial)
+            _run_in_time(space, path, on_trial, tell)
 
 
 def resume_study(
@@ -131,7 +139,7 @@ def resume_study(
             return 0
         with cluster(config.scale):
             check_fits(config.scale)
-            _run(space, path, on_trial)
+            _run_in_time(space, path, on_trial, tell)
     return left
 
 
@@ -159,6 +167,21 @@ def extend_study(
     if study.searcher == "grid":
         raise UserError(f"{path}: a grid has all its trials; there are none to add")
     resume_study(path, (f"study.trials={study.trials + trials}",), on_trial, tell=tell)
+
+
+def _run_in_time(space: Space, path: Path, on_trial: OnTrial, tell: Tell) -> None:
+    """Runs the trials, and ends when the time of `study.hours` is used up."""
+    hours, ledger = space.base.config.study.hours, path / "ledger.jsonl"
+    if done_within(hours, ledger, lambda: _run(space, path, on_trial)):
+        return
+    states = trials_table(ledger)["state"]
+    ended = int(states.isin(FINAL).sum())
+    cut = int((~states.isin(FINAL)).sum())
+    tell(
+        f"study.hours = {hours:g}: the time is used up; {ended} of {space.planned_runs()} trials "
+        f"have ended, {cut} were cut and go on from their checkpoints; "
+        f"`famus-ray resume {quote(str(path))} study.hours={2 * (hours or 0):g}` goes on"
+    )
 
 
 def _run(space: Space, path: Path, on_trial: OnTrial) -> None:

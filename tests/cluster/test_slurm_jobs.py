@@ -95,7 +95,7 @@ def test_a_study_over_two_nodes_ends_with_exit_code_0_and_leaves_nothing(slurm):
 
 
 def test_jobs_at_once_on_a_node_go_their_own_ways(slurm):
-    """One is told that its time is over, is requeued and goes on; one is cancelled; one is wrong."""
+    """One runs out of time, is requeued and goes on; one is cancelled; one is a mistake."""
     first, second = map(slurm.machines.name, slurm.machines.addresses)
     words = ("tune", "quick", "--trials", "2", *TINY)
     goes_on = submit(slurm, *words, "schedule.epochs=15", node=first)

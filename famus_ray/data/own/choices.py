@@ -28,6 +28,7 @@ __all__ = ["Choice", "Chosen", "choices_for", "resolve_run"]
 
 _SMALL = 64  # largest side in pixels that the small networks are for
 _IMAGES_SEEN = 48_000  # over all epochs, at most 30 and at least 6 of them
+_FEW = 8  # epochs up to which augmentation costs more than it brings; docs/labels.md measures it
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def choices_for(
     if data.corrections is not None:
         before, source = source, corrected(source, Path(data.corrections))
         applied = [f"{data.corrections}: {_applied(before, source)}"]
-    choices = [c for c in _choices(source, found.config) if found.sources[c.key] == "default"]
+    choices = [c for c in _choices(source, found) if found.sources[c.key] == "default"]
     lines = [f"{c.key}={_plain(c.value)}: {c.reason}" for c in choices]
     return choices, (*about, *applied, *lines)
 
@@ -140,16 +141,17 @@ def _with_root(values: Mapping[str, Any] | None, place: Path) -> dict[str, Any]:
     return sections
 
 
-def _choices(source: Source, config: Config) -> list[Choice]:
-    found = _of_images(source.train, config)
+def _choices(source: Source, user: Resolved) -> list[Choice]:
     trained = len(source.train.labels)
     batch = 64 if trained < 20_000 else 128
     while batch > 4 and batch > trained // 4:
         batch //= 2
     epochs = min(30, max(6, _IMAGES_SEEN // trained))
     few = f"{trained:,} training images"
-    found.append(Choice("run.batch_size", batch, few))
-    found.append(Choice("schedule.epochs", epochs, few))
+    found = [Choice("run.batch_size", batch, few), Choice("schedule.epochs", epochs, few)]
+    if user.sources["schedule.epochs"] != "default":
+        epochs = user.config.schedule.epochs
+    found += _of_images(source.train, user.config, epochs)
     smallest = int(np.bincount(source.train.labels, minlength=source.train.classes).min())
     if smallest < 10 and source.validation is None:
         found.append(Choice("data.validation_fraction", 0.0, f"a class has {smallest} images"))
@@ -172,20 +174,20 @@ def _of_clean(train: Images, meta: Images | None) -> list[Choice]:
     return [Choice("method.name", "ce", why), Choice("data.meta_per_class", 0, why)]
 
 
-def _of_images(train: Images, config: Config) -> list[Choice]:
+def _of_images(train: Images, config: Config, epochs: int) -> list[Choice]:
     if not isinstance(train.pixels, Paths):
         size, grey = min(train.pixels.shape[2:]), train.pixels.shape[1] != 3
-        return [_network(size, grey), *_augmented(size, grey)]
-    seen = sizes(train.pixels)
-    grey, short = seen.grey, seen.short
+        return [_network(size, grey), *_augmented(size, grey, epochs)]
+    files = sizes(train.pixels)
+    grey, short = files.grey, files.short
     size = config.data.image_size or _side(short)
-    what = f"images are {seen}"
+    what = f"images are {files}"
     found = [Choice("data.image_size", size, what)]
     if short > size:
         found.append(Choice("data.resize", size * 8 // 7, what))
     colours = "grey" if grey else "colour"
     found.append(Choice("data.channels", 1 if grey else 3, f"images are {colours}"))
-    found += [_network(size, grey), *_augmented(size, grey)]
+    found += [_network(size, grey), *_augmented(size, grey, epochs)]
     needed = len(train.labels) * 3 * size * size * 2
     if needed > free_memory() // 2:
         found.append(Choice("data.storage", "disk", f"{in_gib(needed)} would not fit well"))
@@ -201,7 +203,10 @@ def _network(size: int, grey: bool) -> Choice:
     return Choice("model.name", small if size <= _SMALL else large, f"{size} pixels, {where}")
 
 
-def _augmented(size: int, grey: bool) -> list[Choice]:
+def _augmented(size: int, grey: bool, epochs: int) -> list[Choice]:
+    """Augmentation: slower to learn from, but without it wrong labels are soon known by heart."""
+    if epochs <= _FEW:
+        return [Choice("data.augment", "none", f"{epochs} epochs are few")]
     mirror = "grey images may be letters, which have no mirror" if grey else "photographs"
     return [
         Choice("data.augment", "shift" if grey else "crop_flip", mirror),
