@@ -41,9 +41,11 @@ class RayLauncher:
     def up(self, path: Path) -> list[Command]:
         file = _read(path)
         commands = []
-        if not _token_of(file).exists():
+        if not (token := _token_of(file)).exists():
             make = ("ray", "get-auth-token", "--generate")
             commands.append(Command(make, "make a token: who has it may command", quiet=True))
+        private = ("chmod", "600", str(token))
+        commands.append(Command(private, "the token is for you alone, here and on the machines"))
         start = ("ray", "up", "-y", "--no-config-cache", str(path))
         commands.append(Command(start, "start the head, then the workers", env=_env(file)))
         machines = 1 + _workers(file, "min_workers")

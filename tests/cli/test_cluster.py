@@ -47,13 +47,14 @@ def test_on_prem_starts_waits_for_every_machine_and_stops_the_workers_first(
     would_run, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
-    token, up, wait = would_run("up", ONPREM)
+    token, private, up, wait = would_run("up", ONPREM)
+    assert private == ["chmod", "600", str(tmp_path / ".ray" / "auth_token")]
     assert token == ["ray", "get-auth-token", "--generate"]
     assert up == ["RAY_UP_enable_autoscaler_v2=0", "ray", "up", "-y", "--no-config-cache", ONPREM]
     assert wait[:3] == ["ray", "exec", ONPREM]
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("secret")
-    assert would_run("up", ONPREM) == [up, wait]
+    assert would_run("up", ONPREM) == [private, up, wait]
     stop, down = would_run("down", ONPREM)
     assert stop[0] == "ssh"
     assert stop[-2] == "ubuntu@10.0.0.5"

@@ -58,6 +58,8 @@ def test_a_study_over_two_machines_outlives_one_of_them(
     assert "mount the same folder on all machines\n1 of 2: " in told
     machines.on(worker, "umount", "/mnt/shared")
     famus_ray("up")
+    mode = machines.on(worker, "stat", "-c", "%a", "/root/.ray/auth_token").stdout
+    assert mode == "600\n"
     status = famus_ray("status").stdout
     assert "4.0 CPU" in status  # two machines of two cores
     assert famus_ray("submit", "--", "tune", "quick", "nosuch=1", code=2)  # exit codes come through
