@@ -24,10 +24,8 @@ def test_what_differs_is_named_and_the_exit_code_is_1(tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     here = platform.python_version()
-    assert (
-        f"{platform.node()} does not agree with the head: Python: {here} here, 3.11.0 on the head; install"
-        in done.stderr
-    )
+    who = f"{platform.node()} does not agree with the head"
+    assert f"{who}: Python: {here} here, 3.11.0 on the head; install" in done.stderr
     assert "famus_ray" in done.stderr
 
 

@@ -95,7 +95,7 @@ def test_a_study_over_two_nodes_ends_with_exit_code_0_and_leaves_nothing(slurm):
 
 
 def test_jobs_at_once_on_a_node_go_their_own_ways(slurm):
-    """One is requeued and goes on, one is cancelled, and one beside them is a mistake."""
+    """One is told that its time is over, is requeued and goes on; one is cancelled; one is wrong."""
     first, second = map(slurm.machines.name, slurm.machines.addresses)
     words = ("tune", "quick", "--trials", "2", *TINY)
     goes_on = submit(slurm, *words, "schedule.epochs=15", node=first)
@@ -112,11 +112,15 @@ def test_jobs_at_once_on_a_node_go_their_own_ways(slurm):
     assert (token.stat().st_mode & 0o777, token.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
     assert reported(slurm, goes_on) < 30
-    assert slurm.run("scontrol", "requeue", goes_on).returncode == 0
-    slurm.run("scancel", cancelled)
+    slurm.run("scancel", "--batch", "--signal=TERM", goes_on)  # as Slurm does before the limit
+    assert slurm.run("scancel", cancelled).returncode == 0
     assert ended(slurm, cancelled, 60).startswith("CANCELLED")
-    assert "go on with: famus-ray resume" in log(slurm, cancelled)  # it ended by itself
     assert ended(slurm, mistaken) == "FAILED 2:0"
+    assert ended(slurm, goes_on) == "FAILED 1:0"
+    assert f"go on with: famus-ray resume /mnt/shared/runs/job-{goes_on}" in log(slurm, goes_on)
+    assert what_is_left(slurm) == []
+
+    assert slurm.run("scontrol", "requeue", goes_on).returncode == 0
     assert ended(slurm, goes_on) == "COMPLETED 0:0", log(slurm, goes_on)
     assert "going on with the study" in log(slurm, goes_on)
     trials = fr.load_trials(slurm.machines.shared / "runs" / f"job-{goes_on}")
