@@ -13,7 +13,7 @@ from machines import SOURCE, Machines
 import famus_ray as fr
 from famus_ray.records.ledger import read_events
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 SETTINGS = ("run.threads=1", "model.widths=[4,4,8]", "study.scheduler=none", "schedule.epochs=12")
 
