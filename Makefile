@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-minimum bench clean
+.PHONY: demo test test-cluster test-minimum bench clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -13,8 +13,12 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not ray" -n logical --maxprocesses=8 --dist loadfile
-	$(BIN)/pytest -m ray
+	$(BIN)/pytest -m "not ray and not cluster" -n logical --maxprocesses=8 --dist loadfile
+	$(BIN)/pytest -m "ray and not cluster"
+
+# Launches clusters on machines made of namespaces: needs root, sshd and Slurm, or says what is missing.
+test-cluster: $(INSTALLED)
+	$(BIN)/pytest -m cluster -rs --durations=0 tests/cluster
 
 # The lowest versions that pyproject.toml names, in an environment of their own.
 test-minimum:
@@ -23,7 +27,7 @@ test-minimum:
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e .
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python cleanlab cmaes wandb "mlflow-skinny>=3.0" \
 		"sqlalchemy>=2.0" "alembic>=1.13" pytest pytest-timeout pytest-xdist hypothesis jsonschema
-	.venv-minimum/bin/pytest -m "not ray" -n logical --maxprocesses=8 --dist loadfile
+	.venv-minimum/bin/pytest -m "not ray and not cluster" -n logical --maxprocesses=8 --dist loadfile
 
 bench: $(INSTALLED)
 	$(BIN)/famus-ray bench step

@@ -14,7 +14,7 @@ from famus_ray.config.resolve import Resolved, load_yaml
 from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 from famus_ray.records.folders import load_config
-from famus_ray.records.run_folder import RunFolder
+from famus_ray.records.run_folder import FREE_ON_RESUME, RunFolder
 from famus_ray.run_path import named_path
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.space_file import space_path
@@ -67,8 +67,12 @@ def begun_study(space: Space, file: str) -> Path | None:
 
 
 def of_study(overrides: Iterable[str]) -> tuple[str, ...]:
-    """The overrides of section `study`, which may change while it goes on."""
-    return tuple(item for item in overrides if item.strip().startswith("study."))
+    """The overrides that may change while a study goes on: section `study`, and where it runs.
+
+    The cluster's address is among them: that of a job which is run again is another one.
+    """
+    may_change = FREE_ON_RESUME - {"run.name", "run.root"}
+    return tuple(item for item in overrides if item.partition("=")[0].strip() in may_change)
 
 
 def _as_chosen_then(resolved: Resolved, saved: Mapping[str, Any]) -> Config:

@@ -33,8 +33,8 @@ FLOORS = (
     {"spaces", "models", "data"},
     {"meta", "records"},
     {"methods", "reading"},
-    {"training", "run_path", "own_parts", "own_space", "begun"},
-    {"scale", "bench"},
+    {"training", "run_path", "own_parts", "own_space"},
+    {"scale", "bench", "cluster", "begun"},
     {"progress"},
     {"api", "demo", "testing"},
     {"cli", "classifier"},
@@ -123,9 +123,10 @@ def is_of(package: str, names: set[str]) -> set[str]:
     return {name for name in names if name.split(".")[0] == package}
 
 
-def test_ray_is_imported_in_scale_alone():
+def test_ray_is_imported_in_scale_and_by_the_check_of_cluster_files():
     users = {name for name, found in IMPORTS.items() if is_of("ray", found)}
-    assert {room(name) for name in users} == {"scale"}
+    outside = {name for name in users if room(name) != "scale"}
+    assert outside == {"famus_ray.cluster.checks.ray_file"}
 
 
 @pytest.mark.parametrize("package", ["torch", "ray"])

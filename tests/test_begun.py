@@ -104,7 +104,5 @@ def test_the_same_line_starts_a_study_and_goes_on_with_more_trials(tmp_path):
 
 
 def test_settings_of_the_study_go_along():
-    assert of_study(("study.trials=3", "run.seed=1", " study.hours=2")) == (
-        "study.trials=3",
-        " study.hours=2",
-    )
+    given = ("study.trials=3", "run.seed=1", " study.hours=2", "scale.address=10.0.0.4:6379")
+    assert of_study(given) == (given[0], *given[2:])

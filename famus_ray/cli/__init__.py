@@ -13,6 +13,7 @@ import typer
 
 from famus_ray.cli import check, labels, read, run, runs, study
 from famus_ray.cli.bench import bench_app
+from famus_ray.cli.cluster import cluster_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
 from famus_ray.cli.spaces import spaces_app
@@ -44,6 +45,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(presets_app, name="presets")
 app.add_typer(spaces_app, name="spaces")
 app.add_typer(bench_app, name="bench")
+app.add_typer(cluster_app, name="cluster")
 
 
 def main() -> None:

@@ -36,10 +36,10 @@ from famus_ray.records.manifest import manifest
 from famus_ray.records.samples import read_samples
 from famus_ray.records.tables import CURVES, LABELS, SAMPLES, read_table, write_table
 
-__all__ = ["RunFolder", "config_text"]
+__all__ = ["FREE_ON_RESUME", "RunFolder", "config_text"]
 
 # A run may be resumed with other values of these settings: they do not change its results.
-_FREE_ON_RESUME = {
+FREE_ON_RESUME = {
     "run.name", "run.root", "run.threads", "run.checkpoint_every", "run.device", "run.track",
     "data.root", "scale.address", "scale.autoscaling", "scale.cpus_per_worker",
     *(f"study.{name}" for name in StudyConfig.model_fields),
@@ -80,7 +80,7 @@ class RunFolder:
             f"{section}.{key} is {saved[section][key]} there and {value} here"
             for section, values in config.model_dump().items()
             for key, value in values.items()
-            if saved[section][key] != value and f"{section}.{key}" not in _FREE_ON_RESUME
+            if saved[section][key] != value and f"{section}.{key}" not in FREE_ON_RESUME
         ]
         if differing:
             raise UserError(f"{path}: not the same run: {'; '.join(differing)}")

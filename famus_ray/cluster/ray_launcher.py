@@ -1,0 +1,170 @@
+"""Machines of one's own, and clouds, by Ray's launcher: `ray up` and what belongs to it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from famus_ray.cluster.agree import DISAGREES
+from famus_ray.cluster.arguments import job_arguments
+from famus_ray.cluster.checks import check_file
+from famus_ray.cluster.problem import Problem
+from famus_ray.cluster.provider import Command, Job, Until
+
+__all__ = ["EXIT_CODE", "RayLauncher", "ask_for_exit_code", "run_as_job"]
+
+_TOKEN = ("env", "RAY_AUTH_MODE=token")  # Ray's own commands do not find the token without it
+_JOIN_WITHIN = 900.0  # seconds; the first time, each machine installs PyTorch
+_LOGS = "/tmp/ray/session_latest/logs/monitor.*"  # noqa: S108 - on the head
+_ASK_FOR_NODES = f"ray list nodes --format json; grep -hs '{DISAGREES}' {_LOGS}"
+_ALIVE = '"state": "ALIVE"'
+EXIT_CODE = r'"driver_exit_code":\s*(\d+)'
+
+
+class RayLauncher:
+    """A file of Ray's launcher; see `Provider`."""
+
+    kind = "Ray"
+    programs: Mapping[str, str] = {
+        "ray": "it comes with famus-ray",
+        "ssh": "package openssh-client",
+        "rsync": "package rsync",
+    }
+
+    def check(self, path: Path) -> list[Problem]:
+        return check_file(path)
+
+    def up(self, path: Path) -> list[Command]:
+        file = _read(path)
+        commands = []
+        if not (token := _token_of(file)).exists():
+            make = ("ray", "get-auth-token", "--generate")
+            commands.append(Command(make, "make a token: who has it may command", quiet=True))
+        private = ("chmod", "600", str(token))
+        commands.append(Command(private, "the token is for you alone, here and on the machines"))
+        start = ("ray", "up", "-y", "--no-config-cache", str(path))
+        commands.append(Command(start, "start the head, then the workers", env=_env(file)))
+        machines = 1 + _workers(file, "min_workers")
+        ask = _on_head(path, (*_TOKEN, "sh", "-c", _ASK_FOR_NODES))
+        why = f"wait for {machines} machines" if machines > 1 else "wait for the head"
+        missing = f"the others did not join; see more with: {_log(path)}"
+        until = Until(_ALIVE, machines, _JOIN_WITHIN, missing, never=DISAGREES)
+        return [*commands, Command(ask, why, until=until)]
+
+    def status(self, path: Path) -> list[Command]:
+        what = {
+            ("ray", "status", "-v"): "machines, and what waits for machines",
+            ("ray", "job", "list"): "jobs",
+        }
+        return [Command(_on_head(path, (*_TOKEN, *argv)), why) for argv, why in what.items()]
+
+    def submit(self, path: Path, job: Job) -> list[Command]:
+        file = _read(path)
+        machines = 1 + _workers(file, "max_workers")
+        words = job_arguments(job.arguments, "auto", runs_folder(file), machines=machines)
+        run, ask = run_as_job(job, words), ask_for_exit_code(job)
+        return [
+            Command(_on_head(path, run), "run it, and follow its log", may_fail=True),
+            Command(_on_head(path, ask), "ask for its exit code", exit_code_in=EXIT_CODE),
+        ]
+
+    def fetch(self, path: Path, name: str, to: Path) -> list[Command]:
+        there = name if name.startswith(("/", "~")) else f"{runs_folder(_read(path))}/{name}"
+        argv = ("ray", "rsync-down", str(path), there.rstrip("/"), f"{to}/")
+        return [Command(argv, f"copy the run folder into {to}/")]
+
+    def down(self, path: Path) -> list[Command]:
+        file = _read(path)
+        why = "stop the worker: ray down would leave it running"
+        stops = [
+            Command(_stop_worker(file, ip), why, may_fail=True)
+            for ip in file["provider"].get("worker_ips", ())
+        ]
+        end = ("ray", "down", "-y", str(path))
+        return [*stops, Command(end, "stop the head, and end what was rented", env=_env(file))]
+
+    def afterwards(self, path: Path) -> list[str]:
+        file = _read(path)
+        if file["provider"]["type"] == "local":
+            return ["The machines are yours and go on running, without Ray; nothing is billed."]
+        tag = f"tagged ray-cluster-name={file['cluster_name']}"
+        return [
+            f"Machines {tag} have been ended. Still billed, if you have them: disks that outlive "
+            "their machine, buckets, snapshots, reserved addresses, NAT gateways.",
+            f"Look at the console of {file['provider']['type']} for what is {tag}.",
+        ]
+
+    def going_on(self, path: Path, job: Job) -> str:
+        follow = (*_TOKEN, "ray", "job", "logs", "--follow", job.name)
+        return f"the job goes on; see it with: {shlex.join(_on_head(path, follow))}"
+
+
+def run_as_job(job: Job, words: Sequence[str]) -> tuple[str, ...]:
+    """The command, on the head, that runs a job and follows its log."""
+    return (*_TOKEN, "ray", "job", "submit", "--submission-id", job.name, "--", "famus-ray", *words)
+
+
+def ask_for_exit_code(job: Job) -> tuple[str, ...]:
+    """The command, on the head, whose output holds `EXIT_CODE`: `ray job` itself says 0 or 1."""
+    table = (*_TOKEN, "ray", "list", "jobs", "--detail", "--format", "json")
+    return (*table, "--filter", f"submission_id={job.name}")
+
+
+def runs_folder(file: Mapping[str, Any]) -> str | None:
+    """The folder for runs that all machines see: `metadata.runs`, a part that Ray leaves alone."""
+    runs = (file.get("metadata") or {}).get("runs")
+    return None if runs is None else str(runs).rstrip("/")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _workers(file: Mapping[str, Any], which: str) -> int:
+    """How many workers there are at least or at most."""
+    if file["provider"]["type"] == "local":
+        return len(file["provider"].get("worker_ips", ()))
+    types = (file.get("available_node_types") or {}).items()
+    counts = [int(t.get(which, 0)) for name, t in types if name != file.get("head_node_type")]
+    return min(sum(counts), int(file.get("max_workers", sum(counts))))
+
+
+def _token_of(file: Mapping[str, Any]) -> Path:
+    """The file of the token on this machine."""
+    mounts = file.get("file_mounts") or {}
+    local = next((own for there, own in mounts.items() if there.endswith("/auth_token")), None)
+    return Path(local or "~/.ray/auth_token").expanduser()
+
+
+def _env(file: Mapping[str, Any]) -> dict[str, str]:
+    """Ray's second autoscaler, its default, never starts the workers of the local provider."""
+    is_local = file["provider"]["type"] == "local"
+    return {"RAY_UP_enable_autoscaler_v2": "0"} if is_local else {}
+
+
+def _on_head(path: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
+    return ("ray", "exec", str(path), shlex.join(argv))
+
+
+def _log(path: Path) -> str:
+    return shlex.join(("ray", "exec", str(path), f"tail -n 50 {_LOGS}"))
+
+
+def _stop_worker(file: Mapping[str, Any], address: str) -> tuple[str, ...]:
+    auth = file["auth"]
+    key = auth.get("ssh_private_key")
+    return (
+        "ssh",
+        *(("-i", str(Path(key).expanduser())) if key else ()),
+        *("-o", "BatchMode=yes", "-o", "ConnectTimeout=10"),
+        # As Ray does: machines are set up anew under the same address.
+        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        *("-o", "LogLevel=ERROR"),
+        f"{auth['ssh_user']}@{address}",
+        "bash -lic 'ray stop' 2>/dev/null",
+    )
