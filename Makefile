@@ -26,7 +26,8 @@ test-minimum:
 	.venv-minimum/bin/pip install --quiet --disable-pip-version-check uv
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e .
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python cleanlab cmaes wandb "mlflow-skinny>=3.0" \
-		"sqlalchemy>=2.0" "alembic>=1.13" pytest pytest-timeout pytest-xdist hypothesis jsonschema
+		"sqlalchemy>=2.0" "alembic>=1.13" "moto[server]>=5.1" boto3 kubernetes google-api-python-client cfn-lint \
+		pytest pytest-timeout pytest-xdist hypothesis jsonschema
 	.venv-minimum/bin/pytest -m "not ray and not cluster" -n logical --maxprocesses=8 --dist loadfile
 
 bench: $(INSTALLED)
