@@ -20,7 +20,8 @@ __all__ = ["EXIT_CODE", "RayLauncher", "ask_for_exit_code", "run_as_job"]
 _TOKEN = ("env", "RAY_AUTH_MODE=token")  # Ray's own commands do not find the token without it
 _JOIN_WITHIN = 900.0  # seconds; the first time, each machine installs PyTorch
 _LOGS = "/tmp/ray/session_latest/logs/monitor.*"  # noqa: S108 - on the head
-_ASK_FOR_NODES = f"ray list nodes --format json; grep -hs '{DISAGREES}' {_LOGS}"
+_FIND = f"{DISAGREES[:-1]}[{DISAGREES[-1]}]"  # not found in the command itself, which is shown
+_ASK_FOR_NODES = f"ray list nodes --format json; grep -hs '{_FIND}' {_LOGS}"
 _ALIVE = '"state": "ALIVE"'
 EXIT_CODE = r'"driver_exit_code":\s*(\d+)'
 
