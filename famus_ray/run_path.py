@@ -86,7 +86,7 @@ def named_path(config: Config) -> Path:
     """
     root, name = _runs_root(config), config.run.name
     if name is None:
-        raise UserError(f"--resume, --or-resume: say which of {root}/ with --name (run.name)")
+        raise UserError(f"--resume: say which run of {root}/ with --name (run.name)")
     if not _is_inside(name):
         raise UserError(f"run.name = {name}: must not leave {root}/")
     download(root / name)

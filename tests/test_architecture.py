@@ -15,8 +15,9 @@ ROOT = Path(famus_ray.__file__).parent
 
 # Rooms, the innermost floor first. A room may import what stands on a lower floor, and itself.
 FLOORS = (
+    {"errors"},
+    {"store"},
     {
-        "errors",
         "files",
         "randomness",
         "signals",
@@ -27,7 +28,6 @@ FLOORS = (
         "batch",
         "findings",
         "handed",
-        "store",
     },
     {"config"},
     {"spaces", "models", "data"},
