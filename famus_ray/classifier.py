@@ -53,7 +53,7 @@ class FamusClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run_: the folder of the run.
         network_: from normalised images to logits.
         sample_weight_: (N,) in (0, 1), at the end; 1 of methods that learn no weights.
-        label_scores_: (N,) probability in [0, 1] that the given label is right.
+        label_scores_: (N,) in (0, 1), the lower the more probably the given label is wrong.
     """
 
     def __init__(
