@@ -13,7 +13,12 @@ _NEW = ("train", "tune")
 
 
 def job_arguments(
-    arguments: Sequence[str], address: str, runs: str | None, *, machines: int = 1
+    arguments: Sequence[str],
+    address: str,
+    runs: str | None,
+    *,
+    machines: int = 1,
+    grows: bool = False,
 ) -> list[str]:
     """The words after `famus-ray` on a cluster, with the settings that it needs.
 
@@ -22,6 +27,7 @@ def job_arguments(
         address: for `scale.address`, unless the user gave it.
         runs: for `run.root`, unless the user gave it; None if the file names no folder.
         machines: the most machines of the cluster.
+        grows: whether it adds machines when trials wait for them.
 
     Raises:
         UserError: no command, or several machines and no folder that all of them see.
@@ -37,6 +43,8 @@ def job_arguments(
             )
     if words[0] in _WITH_SETTINGS and not _has(words, "scale.address"):
         added.append(f"scale.address={address}")
+    if grows and words[0] in _WITH_SETTINGS and not _has(words, "scale.autoscaling"):
+        added.append("scale.autoscaling=true")
     return [*words, *added]
 
 

@@ -14,6 +14,8 @@ from famus_ray.cluster.arguments import job_arguments
 from famus_ray.cluster.checks import check_file
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.provider import Command, Job, Until
+from famus_ray.errors import UserError
+from famus_ray.store import is_url
 
 __all__ = ["EXIT_CODE", "RayLauncher", "ask_for_exit_code", "run_as_job"]
 
@@ -65,8 +67,10 @@ class RayLauncher:
 
     def submit(self, path: Path, job: Job) -> list[Command]:
         file = _read(path)
-        machines = 1 + _workers(file, "max_workers")
-        words = job_arguments(job.arguments, "auto", runs_folder(file), machines=machines)
+        least, most = (_workers(file, key) for key in ("min_workers", "max_workers"))
+        words = job_arguments(
+            job.arguments, "auto", runs_folder(file), machines=1 + most, grows=least < most
+        )
         run, ask = run_as_job(job, words), ask_for_exit_code(job)
         return [
             Command(_on_head(path, run), "run it, and follow its log", may_fail=True),
@@ -75,6 +79,8 @@ class RayLauncher:
 
     def fetch(self, path: Path, name: str, to: Path) -> list[Command]:
         there = name if name.startswith(("/", "~")) else f"{runs_folder(_read(path))}/{name}"
+        if is_url(there):
+            raise UserError(f"{there}: is in a store; read it: famus-ray trials {there}")
         argv = ("ray", "rsync-down", str(path), there.rstrip("/"), f"{to}/")
         return [Command(argv, f"copy the run folder into {to}/")]
 

@@ -35,8 +35,9 @@ def load_labels(run: str | Path) -> pd.DataFrame:
     """The training examples of a run, the most suspicious label first, one row per example.
 
     Columns: `id`, `is_label_issue`, `label_score` in (0, 1), `given_label`, `predicted_label`,
-    `loss` in nats, `judgements`, `true_label`; `rank_labels` explains them. For data in files also `file`, the path under `data.root`, and for
-    data with names of classes `given_name` and `predicted_name`.
+    `loss` in nats, `judgements`, `true_label`; `rank_labels` explains them. For data in files also
+    `file`, the path under `data.root`, and for data with names of classes `given_name` and
+    `predicted_name`.
 
     Images that were held out of training, for validation or for the meta set, are not included,
     and a run that is resumed judges its labels again: see `what_is_missing`.
