@@ -18,6 +18,7 @@ from famus_ray.records.run_folder import FREE_ON_RESUME, RunFolder
 from famus_ray.run_path import named_path
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.space_file import space_path
+from famus_ray.store import shown
 
 __all__ = ["as_begun", "begun_study", "of_study"]
 
@@ -56,8 +57,8 @@ def begun_study(space: Space, file: str) -> Path | None:
         raise UserError(f"{path}: is a run, not a study; choose another --name")
     if load_yaml(path / "space.yaml") != load_yaml(space_path(file)):
         raise UserError(
-            f"{path / 'space.yaml'}: differs from {file}; `famus-ray resume {path}` goes on with "
-            "the one that is there, another --name begins a new study"
+            f"{path / 'space.yaml'}: differs from {file}; `famus-ray resume {shown(path)}` goes on "
+            "with the one that is there, another --name begins a new study"
         )
     saved = load_config(path)
     study = config.study.model_validate(saved["study"])

@@ -17,6 +17,7 @@ import famus_ray as fr
 from famus_ray import store
 from famus_ray.files import write_text
 from famus_ray.records.ledger import append_event, read_events
+from famus_ray.scale.stopping import machine_fault
 
 PROGRAM = str(Path(sys.executable).with_name("famus-ray"))
 KEYS = {
@@ -195,3 +196,9 @@ def test_a_killed_study_goes_on_on_a_machine_that_has_the_store_alone(bucket, ma
         fr.load_curves(f"{store.working_copy(bucket('study/job'))}/trials/0002")["epoch"].max()
         == 30
     )
+
+
+def test_a_store_that_is_away_stops_a_study_as_a_full_disk_does():
+    error = RuntimeError("in the training")
+    error.__cause__ = store.StoreAway("s3://runs: no answer")
+    assert machine_fault(error) == "s3://runs: no answer"

@@ -6,6 +6,8 @@ import errno
 import re
 from collections import Counter
 
+from famus_ray.store import StoreAway
+
 __all__ = ["Failures", "machine_fault"]
 
 _ALIKE = 3  # failures in a row, for the same reason
@@ -18,11 +20,12 @@ _WRITING = re.compile(r"PytorchStreamWriter failed|inline_container|iostream err
 def machine_fault(error: BaseException) -> str | None:
     """A fault of the machine as one line; None if the training is at fault.
 
-    Faults are a full disk or quota, a file-size limit, and missing permissions.
+    Faults are a full disk or quota, a file-size limit, missing permissions, and an object store
+    that does not answer.
     """
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FAULTS:
+        if isinstance(seen, StoreAway) or (isinstance(seen, OSError) and seen.errno in _FAULTS):
             return str(seen)
         if isinstance(seen, RuntimeError) and _WRITING.search(str(seen)):
             return (
