@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-cluster test-minimum bench clean
+.PHONY: demo test test-faults test-cluster test-minimum bench clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -14,7 +14,11 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not ray and not cluster" -n logical --maxprocesses=8 --dist loadfile
-	$(BIN)/pytest -m "ray and not cluster"
+	$(BIN)/pytest -m "ray and not faults and not cluster" -n 2 --dist loadfile
+
+# Runs and studies with Ray whose processes are killed or told to end, whose disk is full, whose images are damaged.
+test-faults: $(INSTALLED)
+	$(BIN)/pytest -m faults -rs --durations=0
 
 # Launches clusters on machines made of namespaces: needs root, sshd and Slurm, or says what is missing.
 test-cluster: $(INSTALLED)

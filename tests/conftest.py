@@ -30,6 +30,22 @@ def float64():
 
 
 @pytest.fixture(scope="session")
+def ray_instance():
+    """One Ray of two CPUs for all tests, started as the commands start theirs: whatever other
+    cluster the shell knows of."""
+    from famus_ray.scale import cluster
+    from famus_ray.scale.local_ray import local_ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.QUIET.items():
+            patch.setenv(name, value)
+        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # nothing answers there
+        with local_ray(cpus=2):
+            patch.delenv("RAY_ADDRESS")
+            yield
+
+
+@pytest.fixture(scope="session")
 def run_processes():
     """Runs a function of the process's number in several processes at once, until all have ended.
 

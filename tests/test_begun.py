@@ -78,29 +78,29 @@ space: {optimiser.lr: {type: float, low: 0.01, high: 0.1}}
 
 
 @pytest.mark.ray
-@pytest.mark.slow
-def test_the_same_line_starts_a_study_and_goes_on_with_more_trials(tmp_path):
-    (tmp_path / "space.yaml").write_text(SPACE, encoding="utf-8")
-    line = ("tune", "space.yaml", "run.threads=1", "--name", "job", "--or-resume")
-    assert run(*line, folder=tmp_path).returncode == 0
-    again = run(*line, folder=tmp_path)
-    assert again.returncode == 0
-    assert "nothing was left to do: all trials have ended" in again.stderr
-    more = run(*line, "--trials", "3", folder=tmp_path)
-    assert more.returncode == 0, more.stderr
-    assert len(fr.load_trials(tmp_path / "runs/job")) == 3
-    study = tmp_path / "runs" / "job"
-    loaded = ("run.threads=1", "run.name=job", f"run.root={tmp_path / 'runs'}")
-    space = space_for(str(tmp_path / "space.yaml"), loaded)[0]
-    assert begun_study(space, str(tmp_path / "space.yaml")) == study
+@pytest.mark.usefixtures("ray_instance")
+def test_the_same_call_starts_a_study_and_goes_on_with_more_trials(tmp_path):
+    file, study = tmp_path / "space.yaml", tmp_path / "runs" / "job"
+    file.write_text(SPACE, encoding="utf-8")
+    given = ("run.threads=1", "run.name=job", f"run.root={tmp_path / 'runs'}")
+
+    def tune(**more):
+        return fr.tune(file, *given, or_resume=True, **more)
+
+    tune()
+    ledger = (study / "ledger.jsonl").read_text()
+    tune()
+    assert "reported" not in (study / "ledger.jsonl").read_text().removeprefix(ledger)
+    tune(trials=3)
+    assert fr.load_trials(study)["attempts"].tolist() == [1, 1, 1]
+    space = space_for(str(file), given)[0]
+    assert begun_study(space, str(file)) == study
     with pytest.raises(fr.UserError, match=r"run.seed is 0 there and 5 here"):
-        begun_study(
-            space_for(str(tmp_path / "space.yaml"), (*loaded, "run.seed=5"))[0],
-            str(tmp_path / "space.yaml"),
-        )
-    (tmp_path / "other.yaml").write_text(SPACE.replace("0.01", "0.02"), encoding="utf-8")
+        begun_study(space_for(str(file), (*given, "run.seed=5"))[0], str(file))
+    other = tmp_path / "other.yaml"
+    other.write_text(SPACE.replace("0.01", "0.02"), encoding="utf-8")
     with pytest.raises(fr.UserError, match=r"space.yaml: differs from .*other.yaml"):
-        begun_study(space, str(tmp_path / "other.yaml"))
+        begun_study(space, str(other))
 
 
 def test_settings_of_the_study_go_along():

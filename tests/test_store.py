@@ -158,7 +158,7 @@ space: {optimiser.lr: {type: float, low: 0.01, high: 0.1}}
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_killed_study_goes_on_on_a_machine_that_has_the_store_alone(bucket, machine, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE, encoding="utf-8")
     line = (

@@ -8,22 +8,6 @@ import psutil
 import pytest
 import ray
 
-from famus_ray.scale import cluster
-from famus_ray.scale.local_ray import local_ray
-
-
-@pytest.fixture(scope="session")
-def ray_instance() -> Iterator[None]:
-    """One Ray of two CPUs for all tests, started as the commands start theirs: whatever other
-    cluster the shell knows of."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in cluster.QUIET.items():
-            patch.setenv(name, value)
-        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # nothing answers there
-        with local_ray(cpus=2):
-            patch.delenv("RAY_ADDRESS")
-            yield
-
 
 @pytest.fixture
 def nothing_left(ray_instance: None) -> Iterator[None]:

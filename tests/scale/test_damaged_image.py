@@ -18,7 +18,7 @@ from famus_ray.scale.study import resume_study, run_study
 from famus_ray.scale.workers import train_on_workers
 from famus_ray.spaces.space import load_space
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
+pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.usefixtures("ray_instance")]
 
 SETTINGS = {
     "data": {"name": "folders", "image_size": 16, "meta_per_class": 2, "validation_fraction": 0.2},

@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 import famus_ray as fr
 from famus_ray.records.ledger import read_events
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
 
 
 @pytest.fixture

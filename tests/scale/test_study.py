@@ -140,6 +140,7 @@ def test_what_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, o
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_a_signal_leaves_a_study_that_resume_finishes(tmp_path: Path, reachable):
     study, gone = tmp_path / "cut", str(tmp_path / "gone")
     stale = {"RAY_ADDRESS": "127.0.0.1:1", "HOME": gone, "TMPDIR": gone}  # as batch jobs may have
@@ -201,6 +202,7 @@ def test_a_study_whose_driver_is_killed_loses_nothing_and_reruns_nothing(tmp_pat
     assert len(epochs) == len(set(epochs))  # what was reported was not run again
 
 
+@pytest.mark.faults
 def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: Path):
     killed = []
 
@@ -269,6 +271,7 @@ def test_a_study_whose_ledger_is_gone_is_not_trained_as_a_run(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"config.yaml", "space.yaml", "trials"}
 
 
+@pytest.mark.faults
 def test_a_full_disk_stops_a_study_that_goes_on_in_an_edited_space(tmp_path: Path):
     def mounted(options: str) -> bool:
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)]

@@ -1,18 +1,17 @@
 """The time budget of a study: counted over its commands, kept to, and no failure."""
 
-import subprocess
-import sys
+import signal
 import threading
 import time
-from pathlib import Path
+from collections import Counter
 
 import pytest
 
 import famus_ray as fr
 from famus_ray.records.ledger import append_event, read_events
+from famus_ray.scale.study import resume_study, run_study
 from famus_ray.scale.time_budget import done_within, used_seconds
-
-PROGRAM = str(Path(sys.executable).with_name("famus-ray"))
+from famus_ray.spaces.space import load_space
 
 
 def test_time_is_counted_while_a_command_runs_the_study():
@@ -69,33 +68,26 @@ def test_another_thread_has_no_timer(tmp_path):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
-def test_a_study_ends_by_itself_with_0_and_more_time_goes_on_with_it(tmp_path):
-    (tmp_path / "space.yaml").write_text(
-        "preset: digits\nsettings: {method: ce, schedule: {epochs: 200}}\n"
+@pytest.mark.usefixtures("ray_instance")
+def test_a_study_ends_by_itself_and_more_time_goes_on_with_it(tmp_path):
+    file, study, told = tmp_path / "space.yaml", tmp_path / "job", []
+    file.write_text(
+        "preset: digits\nsettings: {method: ce, schedule: {epochs: 2000}}\n"
         "space: {optimiser.lr: {type: float, low: 0.01, high: 0.1}}\n",
         encoding="utf-8",
     )
 
-    def run(*words):
-        return subprocess.run(
-            [PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+    def time_flies(news):
+        if news.event == "reported":
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
 
-    cut = run(
-        "tune", "space.yaml", "run.threads=1", "--hours", "0.003", "--concurrent", "1",
-        "--name", "job",
-    )  # fmt: skip
-    assert cut.returncode == 0, cut.stderr
-    assert "study.hours = 0.003: the time is used up; 0 of 16 trials have ended" in cut.stderr
-    ledger = tmp_path / "runs" / "job" / "ledger.jsonl"
-    before, used = read_events(ledger), used_seconds(read_events(ledger))
-    assert {event["event"] for event in before} >= {"started", "attempt"}
-    more = run("resume", "job", f"study.hours={used / 3600 + 0.003}")
-    assert more.returncode == 0, more.stderr
-    assert "was cut" not in more.stderr
-    after = read_events(ledger)
-    assert sum(e["event"] == "attempt" for e in after) > sum(
-        e["event"] == "attempt" for e in before
-    )
-    assert sum(e["event"] == "started" for e in after) == 1  # the trial that was cut goes on
+    given = ("run.threads=1", "study.concurrent=1", "study.hours=1")
+    run_study(load_space(str(file), given), study, time_flies, tell=told.append)
+    assert "study.hours = 1: the time is used up; 0 of 16 trials have ended" in told[-1]
+    before = [*read_events(study / "ledger.jsonl")]
+    resume_study(study, ("study.hours=2",), time_flies, tell=told.append)
+    assert "study.hours = 2: the time is used up; 0 of 16 trials have ended" in told[-1]
+    after = [*read_events(study / "ledger.jsonl")]
+    counts = [Counter(event["event"] for event in events) for events in (before, after)]
+    assert counts[1]["reported"] > counts[0]["reported"]
+    assert counts[1]["started"] == 1  # the trial that was cut goes on

@@ -14,7 +14,7 @@ from famus_ray.scale.workers import train_on_workers
 from famus_ray.spaces.space import load_space
 from famus_ray.spaces.trial_config import trial_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_instance")]
+pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.usefixtures("ray_instance")]
 
 # GroupNorm couples no examples, so that the workers' shares add up to the whole exactly.
 SPACE = """
