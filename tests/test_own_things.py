@@ -73,7 +73,7 @@ def test_a_command_trains_with_them(folder):
 @pytest.mark.ray
 @pytest.mark.faults
 def test_two_workers_find_them_and_a_killed_run_goes_on_to_its_end(folder):
-    words = [PROGRAM, "train", "digits", *MINE, *GROUPED, "schedule.epochs=12", "--workers", "2"]
+    words = [PROGRAM, "train", "digits", *MINE, *GROUPED, "schedule.epochs=6", "--workers", "2"]
     killed = folder / "runs" / "killed"
     process = subprocess.Popen(
         [*words, "--name", "killed"],
@@ -91,10 +91,10 @@ def test_two_workers_find_them_and_a_killed_run_goes_on_to_its_end(folder):
             child.kill()
     process.wait()
     psutil.wait_procs(children, timeout=20)
-    assert len({epoch for epoch, _, _ in curves_of(killed)}) < 12
+    assert len({epoch for epoch, _, _ in curves_of(killed)}) < 6
     run([PROGRAM, "resume", "killed"], folder)
     losses = fr.load_curves(killed).query("metric == 'train/loss'")
-    assert losses["epoch"].tolist() == [*range(1, 13)]
+    assert losses["epoch"].tolist() == [*range(1, 7)]
     assert losses["value"].iloc[-1] < losses["value"].iloc[0]
 
 

@@ -48,7 +48,7 @@ def machine(tmp_path, monkeypatch):
 
     def go_to(name):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
-        monkeypatch.setattr(store, "_seen", {})
+        monkeypatch.setattr(store.copies, "_seen", {})
         return tmp_path / name
 
     go_to("first")
@@ -97,7 +97,7 @@ def test_a_file_that_was_not_uploaded_yet_is_kept(bucket, machine):
 
 def test_a_store_that_is_away_is_waited_for_and_then_named(machine, monkeypatch):
     copy = store.working_copy("s3://runs/a?scheme=http&endpoint_override=127.0.0.1:9")
-    monkeypatch.setattr(store, "_PATIENCE", 1.0)
+    monkeypatch.setattr(store.system, "_PATIENCE", 1.0)
     with pytest.raises(store.StoreAway, match=r"s3://runs.*127.0.0.1:9: no answer after"):
         write_text(copy / "a.txt", "x")
     assert (copy / "a.txt").read_text() == "x"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, group
+from famus_ray.cli.options import AsJson, Overrides, group
 from famus_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from famus_ray.config.schema import DataConfig
 
 __all__ = ["data_app"]
 
@@ -55,6 +58,62 @@ def data_make(
         print(f"{root}\nnext: famus-ray data check {quoted(root)}; train with {there}")
 
 
+@data_app.command("prepare")
+def data_prepare(
+    source: Annotated[
+        str, typer.Argument(help="A data set, a preset, or the folder or table of your images.")
+    ],
+    to: Annotated[Path, typer.Argument(help="The folder for the shards; goes on if begun.")],
+    overrides: Overrides = None,
+    per_shard: Annotated[int, typer.Option(min=1, help="Images in a file.")] = 10_000,
+    shorter_side: Annotated[
+        int | None, typer.Option(min=1, help="Scale larger images to this, in pixels, as JPEG.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one for each CPU core if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a data set as a few large Parquet files, which are read image by image."""
+    from famus_ray.cli.output import quoted, say
+    from famus_ray.data.readers import read_source
+    from famus_ray.data.shards.prepare import prepare
+    from famus_ray.progress.image_bar import ImageProgress
+    from famus_ray.scale.cluster import available_cpus
+
+    data = _data_of(source, overrides or [])
+    say(f"preparing {data.name} in {to}")
+    with ImageProgress() as progress:
+        manifest = prepare(
+            read_source(data),
+            data.name,
+            to.expanduser(),
+            per_shard=per_shard,
+            shorter_side=shorter_side,
+            workers=workers or available_cpus(),
+            on_images=progress.on_images,
+        )
+    if as_json:
+        print(json.dumps({"path": str(to), **manifest.as_json()}))
+        return
+    for name, split in manifest.splits.items():
+        without = f", {split.skipped:,} damaged ones left out" if split.skipped else ""
+        print(f"{name}: {split.images:,} images in {len(split.files):,} files{without}")
+    print(f"next: famus-ray data check {quoted(to)}; famus-ray train {quoted(to)}")
+
+
+def _data_of(source: str, overrides: list[str]) -> DataConfig:
+    """The section `data` of a data set's name, a preset, or a user's own images."""
+    from famus_ray.config.data_settings import DATA_NAMES
+    from famus_ray.config.resolve import resolve
+    from famus_ray.data.own.choices import resolve_run
+
+    if source not in DATA_NAMES:
+        return resolve_run(source, overrides).resolved.config.data
+    named = {"data": {"name": source, "image_size": 1}}  # it is not used here
+    return resolve(None, overrides, named).config.data
+
+
 @data_app.command("check")
 def data_check(
     path: Annotated[Path, typer.Argument(help="The folder or table to look at (data.root).")],
@@ -85,6 +144,6 @@ def data_check(
     fits = not any(entry["level"] in ("missing", "damaged") for entry in report)
     if as_json:
         print(json.dumps({"path": str(root), "fits": fits, "findings": report}))
-    elif fits and "own" in found:
+    elif fits and {"own", "shards"} & {*found}:
         print(f"next: famus-ray train {quoted(root)}")
     sys.exit(0 if fits else 1)

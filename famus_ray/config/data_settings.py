@@ -20,7 +20,7 @@ OWN_DATA = ("own", "folders", "tables")
 
 DATA_NAMES = (
     "digits", "cifar10", "cifar100", "cnwl_red", "cnwl_blue", "webvision_mini", "webvision",
-    "clothing1m", *OWN_DATA,
+    "clothing1m", "shards", *OWN_DATA,
 )  # fmt: skip
 """The data sets that have a name."""
 
@@ -31,9 +31,10 @@ class DataConfig(Section):
     name: Annotated[Text, one_of(DATA_NAMES, "mine.birds:read"), names_schema(DATA_NAMES)] = (
         "digits"
     )
-    """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; own is your own
-    images in any layout that is recognised, folders and tables are these two layouts of them; or
-    the import path of a function of your own, from this section to a `Source`."""
+    """Data set: digits (ships with scikit-learn), or one of `famus-ray data list`; shards are what
+    `famus-ray data prepare` wrote of any of them; own is your own images in any layout that is
+    recognised, folders and tables are these two layouts of them; or the import path of a function
+    of your own, from this section to a `Source`."""
     root: AbsolutePath | None = None
     """Folder that holds the data set in its published layout; digits need none. Of your own
     images also a single table."""

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from famus_ray.store import is_url
+
 __all__ = [
     "AbsolutePath",
     "Distinct",
@@ -46,8 +48,8 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _absolute(value: Any) -> Any:
-    """The absolute path: Ray's workers have another working directory."""
-    if not isinstance(value, str) or not value:
+    """The absolute path: Ray's workers have another working directory. A URL stays as it is."""
+    if not isinstance(value, str) or not value or is_url(value):
         return value
     try:
         return str(Path(value).expanduser().absolute())

@@ -18,6 +18,7 @@ from famus_ray.data.own.findings import findings_on
 from famus_ray.data.own.layout import list_own, own_layout
 from famus_ray.data.own.sizes import sizes
 from famus_ray.data.readers import read_source
+from famus_ray.data.shards.findings import findings_on_shards
 from famus_ray.errors import UserError
 from famus_ray.findings import Finding
 
@@ -63,6 +64,8 @@ def check_data(name: str, root: Path, *, every: bool = False) -> Iterator[Findin
         try:
             if name in OWN_DATA:
                 yield from _of_own(root, name)
+            if name == "shards":
+                yield from findings_on_shards(root, every=every)
             source = read_source(config)
         except UserError as error:
             yield Finding("damaged", str(error), advice)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from famus_ray.data.shards.ranges import Ranges
 from famus_ray.errors import UserError
 
 __all__ = [
@@ -33,12 +34,13 @@ class Paths:
     Attributes:
         root: the folder, or the file whose rows hold the images.
         names: under `root`.
-        contents: the encoded images, as an Arrow array of binary; None for files on disk.
+        contents: the encoded images, as an Arrow array of binary or as ranges of bytes in large
+            files; None for files on disk.
     """
 
     root: Path
     names: pa.Array
-    contents: pa.Array | None = None
+    contents: pa.Array | Ranges | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,6 +59,8 @@ class Paths:
         """The file of an image, or its encoded bytes."""
         if self.contents is None:
             return self.path(place)
+        if isinstance(self.contents, Ranges):
+            return self.contents.read(place)
         content: bytes = self.contents[place].as_py()
         return content
 

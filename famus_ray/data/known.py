@@ -155,6 +155,15 @@ KNOWN: dict[str, Known] = {
         ),
         marks=(),
     ),
+    "shards": Known(
+        about="any of these data sets, as `famus-ray data prepare` wrote it: a few large files",
+        images={},
+        size="",
+        source="`famus-ray data prepare SOURCE FOLDER`",
+        layout=("shards.json, train-00000-of-000NN.parquet, ...",),
+        marks=("shards.json",),
+        needs=("shards.json",),
+    ),
     "folders": Known(
         about="your own images: a folder for each class",
         images={},

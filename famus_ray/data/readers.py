@@ -13,9 +13,10 @@ from famus_ray.data.cnwl import read_cnwl
 from famus_ray.data.digits import read_digits
 from famus_ray.data.images import Paths, Source
 from famus_ray.data.own.source import read_own
+from famus_ray.data.shards.read import read_shards
 from famus_ray.data.webvision import read_webvision
 from famus_ray.errors import DataNotHere, UserError
-from famus_ray.store import download
+from famus_ray.store import download, is_url
 
 __all__ = ["read_source"]
 
@@ -33,11 +34,26 @@ def read_source(data: DataConfig) -> Source:
         return _of_the_user(data)
     if data.root is None:
         raise DataNotHere(f"data.root: {data.name} is read from a folder; set data.root=FOLDER")
+    if data.name == "shards":  # images are read where they are
+        return _with_size(read_shards(data.root), data)
+    if is_url(data.root):
+        raise DataNotHere(
+            f"data.root = {data.root}: of data in an object store shards are read only; "
+            f"`famus-ray data prepare` writes {data.name} as shards"
+        )
     root = Path(data.root).expanduser()
     download(root, heavy=True)
     if not root.exists() or (data.name not in OWN_DATA and not root.is_dir()):
         raise DataNotHere(f"data.root = {root}: no such folder")
-    source = _read(data, root)
+    return _with_size(_read(data, root), data)
+
+
+def _with_size(source: Source, data: DataConfig) -> Source:
+    """The source, whose images have the one size that is asked for.
+
+    Raises:
+        UserError: none is asked for.
+    """
     if isinstance(source.train.pixels, Paths) and data.image_size is None:
         raise UserError(
             f"data.image_size: {data.name} has images of many sizes; set the side in pixels that "

@@ -10,13 +10,14 @@ from famus_ray.data.own.idx import holds_idx
 from famus_ray.data.own.listing import OwnData
 from famus_ray.data.own.table_files import holds_tables
 from famus_ray.data.own.tables import list_tables
+from famus_ray.data.shards.manifest import holds_shards
 from famus_ray.errors import UserError
 
 __all__ = ["list_own", "own_layout"]
 
 
 def own_layout(path: Path) -> str:
-    """`tables`, `idx`, `arrays` or `folders`: the layout of a folder, or of a single table.
+    """The layout of a folder or a single table: shards, tables, idx, arrays or folders.
 
     Folders of splits come before tables, tables before plain class folders.
 
@@ -27,6 +28,8 @@ def own_layout(path: Path) -> str:
         return "tables"
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder")
+    if holds_shards(path):
+        return "shards"
     if splits_in(path) and not holds_tables(path):
         return "folders"
     if holds_tables(path):
@@ -44,13 +47,13 @@ def own_layout(path: Path) -> str:
 
 
 def list_own(path: Path, name: str) -> OwnData | None:
-    """The listings of the data at `path`; None for arrays of pixels (idx, arrays).
+    """The listings of the data at `path`; None for shards and arrays of pixels.
 
     Args:
         path: a folder or a table.
         name: `data.name`: folders, tables, or own, whose layout is recognised.
     """
     layout = own_layout(path) if name == "own" else name
-    if layout in ("idx", "arrays"):
+    if layout in ("shards", "idx", "arrays"):
         return None
     return list_tables(path) if layout == "tables" else list_folders(path)

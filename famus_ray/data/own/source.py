@@ -19,6 +19,8 @@ from famus_ray.data.own.idx import read_idx
 from famus_ray.data.own.layout import list_own
 from famus_ray.data.own.listing import Listing, OwnData
 from famus_ray.data.own.spelling import joined
+from famus_ray.data.shards.manifest import holds_shards
+from famus_ray.data.shards.read import read_shards
 from famus_ray.errors import UserError
 
 __all__ = ["as_source", "read_own", "split_off", "to_source"]
@@ -42,6 +44,8 @@ def as_source(own: OwnData | None, root: Path, data: DataConfig) -> Source:
     Raises:
         UserError: mistakes in the files, or no test images.
     """
+    if own is None and holds_shards(root):
+        return read_shards(str(root))
     if own is None:
         splits = read_arrays(root) if holds_arrays(root) else read_idx(root)
         return to_source(splits, data.test_fraction, str(root))
