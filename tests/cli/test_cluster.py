@@ -76,6 +76,11 @@ def test_a_job_gets_the_clusters_address_and_the_folder_that_all_machines_see(su
     own = ("run.root=/x", "scale.address=auto", "model.widths=[4, 4]")
     run, _ = submitted(ONPREM, "famus-ray", "train", "digits", *own)
     assert shlex.split(run[-1])[-6:] == ["famus-ray", "train", "digits", *own]
+    run, _ = submitted(ONPREM, "check", "--cluster")
+    there = ["check", "--cluster", "--address", "auto", "--root", "/mnt/shared/runs"]
+    assert shlex.split(run[-1])[-6:] == there
+    run, _ = submitted(ONPREM, "check", "--cluster", "--root=/x")
+    assert "/mnt/shared/runs" not in run[-1]
     run, _ = submitted(ONPREM, "trials", "first")
     assert shlex.split(run[-1])[-3:] == ["famus-ray", "trials", "first"]
 

@@ -63,6 +63,12 @@ def test_a_study_over_two_machines_outlives_one_of_them(
     status = famus_ray("status").stdout
     assert "4.0 CPU" in status  # two machines of two cores
     assert famus_ray("submit", "--", "tune", "quick", "nosuch=1", code=2)  # exit codes come through
+    looked = famus_ray("submit", "--", "check", "--cluster").stdout
+    assert "ok      token: who has none is refused" in looked
+    for one, other in ((head, worker), (worker, head)):
+        assert f"\n{machines.name(one)} ({one})" in looked
+        assert f"all-reduce with {machines.name(other)} ({other}) by gloo over eth0" in looked
+    assert "run.root = /mnt/shared/runs: what " in looked
 
     command = ("submit", str(file), "--", "tune", "quick", "--trials", "8", "--name", "study")
     log = (tmp_path / "study.log").open("w+")

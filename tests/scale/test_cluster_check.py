@@ -55,7 +55,7 @@ def test_a_gpu_that_no_trial_gets_is_noted():
 CHECK = """
 import json, sys
 from famus_ray.scale.cluster_check import check_cluster
-found = check_cluster(*sys.argv[1:], within=15.0)
+found = check_cluster(*sys.argv[1:3], within=float(sys.argv[3]))
 print(json.dumps({node: [vars(finding) for finding in of] for node, of in found.items()}))
 """
 
@@ -132,25 +132,24 @@ def node_that_does_not_see(folder: Path, address: str) -> Iterator[None]:
 
 
 @pytest.mark.ray
-def test_each_faulty_node_is_named_with_its_fault(cluster: Cluster, tmp_path: Path):
+def test_the_faulty_node_is_named_and_the_others_are_fit(cluster: Cluster, tmp_path: Path):
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare: a node gets file systems of its own")
-    mute = cluster.add_node(num_cpus=1, node_name="mute")
-    raylet = psutil.Process(mute.all_processes["raylet"][0].process.pid)
     with node_that_does_not_see(tmp_path, cluster.address):
-        while sum(node["Alive"] for node in cluster.global_state.node_table()) < 4:
+        while sum(node["Alive"] for node in cluster.global_state.node_table()) < 3:
             time.sleep(0.1)
-        raylet.suspend()
-        try:
-            told = run(CHECK, cluster.address, f"{tmp_path}/runs", code=0)
-        finally:
-            raylet.resume()
-            cluster.remove_node(mute, allow_graceful=False)
+        told = run(CHECK, cluster.address, f"{tmp_path}/runs", "60", code=0)
     found = {label.split(" (")[0]: findings for label, findings in told.items()}
     root, network = unfit(found.pop("blind"))
     assert root.startswith(f"run.root = {tmp_path}/runs: what ")
     assert root.endswith("wrote there is not seen here")
     assert network.startswith("no all-reduce with ")
     assert "nosuch0" in network
-    assert unfit(found.pop("mute")) == ["no answer within 15 s: was asked to look at itself"]
     assert [what for findings in found.values() for what in unfit(findings)] == []
+
+
+@pytest.mark.ray
+def test_a_node_that_does_not_answer_in_time_is_named(cluster: Cluster, tmp_path: Path):
+    told = run(CHECK, cluster.address, str(tmp_path), "0.05", code=0)
+    found = {label.split(" (")[0]: findings for label, findings in told.items()}
+    assert unfit(found["second"]) == ["no answer within 0.05 s: was asked to look at itself"]
