@@ -59,8 +59,12 @@ def cluster_check(path: File, as_json: AsJson = False) -> None:
 
 @cluster_app.command("up")
 def cluster_up(path: File, dry_run: DryRun = False) -> None:
-    """Start a cluster, and wait until all of its machines have joined."""
+    """Start a cluster, and wait until all of its machines have joined. With --dry-run, say what it
+    may cost, too."""
     provider = _checked(path)
+    if dry_run:
+        for line in provider.extent(path).lines():
+            print(f"# {line}")
     _do(provider, provider.up(path), dry_run)
 
 
@@ -105,9 +109,18 @@ def cluster_fetch(
 
 
 @cluster_app.command("down")
-def cluster_down(path: File, dry_run: DryRun = False) -> None:
+def cluster_down(
+    path: File,
+    dry_run: DryRun = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="End nothing: list what is left. Exit code 1 if any.")
+    ] = False,
+) -> None:
     """End all machines and processes of a cluster, and say what may still be billed."""
     provider = _provider(path)
+    if check:
+        _do(provider, provider.left(path), dry_run)
+        return
     code = _run(provider, provider.down(path), dry_run)
     for line in provider.afterwards(path):
         print(line)
@@ -145,5 +158,5 @@ def _run(provider: Provider, commands: list[Command], dry_run: bool) -> int:
         for line in printed(commands):
             print(line)
         return 0
-    check_programs(provider.programs)
+    check_programs(provider.programs, {command.argv[0] for command in commands})
     return run_all(commands)

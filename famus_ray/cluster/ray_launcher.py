@@ -12,8 +12,11 @@ import yaml
 from famus_ray.cluster.agree import DISAGREES
 from famus_ray.cluster.arguments import job_arguments
 from famus_ray.cluster.checks import check_file
+from famus_ray.cluster.extent import Extent
+from famus_ray.cluster.left_behind import left_of_ray, over_ssh
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.provider import Command, Job, Until
+from famus_ray.cluster.ray_extent import extent_of_ray
 from famus_ray.errors import UserError
 from famus_ray.store import is_url
 
@@ -25,6 +28,7 @@ _LOGS = "/tmp/ray/session_latest/logs/monitor.*"  # noqa: S108 - on the head
 _FIND = f"{DISAGREES[:-1]}[{DISAGREES[-1]}]"  # not found in the command itself, which is shown
 _ASK_FOR_NODES = f"ray list nodes --format json; grep -hs '{_FIND}' {_LOGS}"
 _ALIVE = '"state": "ALIVE"'
+_STOP = "bash -lic 'ray stop' 2>/dev/null"
 EXIT_CODE = r'"driver_exit_code":\s*(\d+)'
 
 
@@ -37,6 +41,9 @@ class RayLauncher:
         "ssh": "package openssh-client",
         "rsync": "package rsync",
     }
+
+    def extent(self, path: Path) -> Extent:
+        return extent_of_ray(_read(path))
 
     def check(self, path: Path) -> list[Problem]:
         return check_file(path)
@@ -88,11 +95,14 @@ class RayLauncher:
         file = _read(path)
         why = "stop the worker: ray down would leave it running"
         stops = [
-            Command(_stop_worker(file, ip), why, may_fail=True)
+            Command(over_ssh(file, ip, _STOP), why, may_fail=True)
             for ip in file["provider"].get("worker_ips", ())
         ]
         end = ("ray", "down", "-y", str(path))
         return [*stops, Command(end, "stop the head, and end what was rented", env=_env(file))]
+
+    def left(self, path: Path) -> list[Command]:
+        return left_of_ray(_read(path))
 
     def afterwards(self, path: Path) -> list[str]:
         file = _read(path)
@@ -102,7 +112,7 @@ class RayLauncher:
         return [
             f"Machines {tag} have been ended. Still billed, if you have them: disks that outlive "
             "their machine, buckets, snapshots, reserved addresses, NAT gateways.",
-            f"Look at the console of {file['provider']['type']} for what is {tag}.",
+            f"famus-ray cluster down {path} --check lists what is still there.",
         ]
 
     def going_on(self, path: Path, job: Job) -> str:
@@ -160,18 +170,3 @@ def _on_head(path: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 def _log(path: Path) -> str:
     return shlex.join(("ray", "exec", str(path), f"tail -n 50 {_LOGS}"))
-
-
-def _stop_worker(file: Mapping[str, Any], address: str) -> tuple[str, ...]:
-    auth = file["auth"]
-    key = auth.get("ssh_private_key")
-    return (
-        "ssh",
-        *(("-i", str(Path(key).expanduser())) if key else ()),
-        *("-o", "BatchMode=yes", "-o", "ConnectTimeout=10"),
-        # As Ray does: machines are set up anew under the same address.
-        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
-        *("-o", "LogLevel=ERROR"),
-        f"{auth['ssh_user']}@{address}",
-        "bash -lic 'ray stop' 2>/dev/null",
-    )

@@ -20,7 +20,7 @@ from famus_ray.installed import differing, found_here
 from famus_ray.scale.cluster import cluster
 from famus_ray.scale.join import asks_for_token
 from famus_ray.scale.node_probe import Facts, NodeProbe
-from famus_ray.scale.pair_check import check_pairs
+from famus_ray.scale.pair_check import PairCheck
 from famus_ray.store import is_url, shown, working_copy
 
 __all__ = ["Node", "check_cluster", "findings_of"]
@@ -138,14 +138,11 @@ class _Check:
     def findings(self) -> dict[str, list[Finding]]:
         """Findings by the label of their node, and on the whole cluster under an empty name."""
         try:
-            self._probes = {node: _probe_on(node) for node in self._nodes}
             facts = self._facts()
             if facts:
                 self._check_root([*facts])
-                for node, finding in check_pairs(
-                    {node: (self._probes[node], facts[node]) for node in facts},
-                    lambda node: node.label,
-                ).items():
+                pairs = PairCheck(facts, lambda node: node.label, self._probe, self._within)
+                for node, finding in pairs.findings().items():
                     self._found[node].append(finding)
         finally:
             for probe in self._probes.values():
@@ -153,10 +150,20 @@ class _Check:
         of_nodes = {node.label: self._found[node] for node in self._nodes}
         return {"": [_size(self._nodes), _token()], **of_nodes}
 
+    def _probe(self, node: Node, anew: bool = False) -> Any:
+        """The actor on a node, which takes nothing from those that train there."""
+        if anew:
+            ray.kill(self._probes.pop(node))
+        if node not in self._probes:
+            where = NodeAffinitySchedulingStrategy(node.id, soft=False)
+            actor = ray.remote(NodeProbe).options(num_cpus=0, scheduling_strategy=where)
+            self._probes[node] = actor.remote()
+        return self._probes[node]
+
     def _facts(self) -> dict[Node, Facts]:
         """What each node has that answers; the findings on it are noted."""
         driver, hosts = found_here(), len({node.host for node in self._nodes})
-        asked = {node: probe.facts.remote() for node, probe in self._probes.items()}
+        asked = {node: self._probe(node).facts.remote() for node in self._nodes}
         found: dict[Node, Facts] = self._answers(asked, "look at itself", self._within)
         for node, facts in found.items():
             begun = time.time()
@@ -225,12 +232,6 @@ def _label(node: Mapping[str, Any]) -> str:
     address = node["NodeManagerAddress"]
     named = node["NodeName"] if node["NodeName"] != address else node["NodeManagerHostname"]
     return f"{named} ({address})"
-
-
-def _probe_on(node: Node) -> Any:
-    """An actor on the node that takes nothing from those that train there."""
-    where = NodeAffinitySchedulingStrategy(node.id, soft=False)
-    return ray.remote(NodeProbe).options(num_cpus=0, scheduling_strategy=where).remote()
 
 
 def _size(nodes: Sequence[Node]) -> Finding:

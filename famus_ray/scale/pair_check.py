@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import ray
 
@@ -11,7 +12,7 @@ from famus_ray.errors import first_line
 from famus_ray.findings import Finding
 from famus_ray.scale.node_probe import Facts
 
-__all__ = ["check_pairs"]
+__all__ = ["PairCheck"]
 
 _MEET_WITHIN = 20.0  # seconds for two ranks to connect, and for a sum of one number
 _MORE = 15.0  # seconds until a rank has told of it
@@ -24,58 +25,78 @@ _CHOOSE = (
 _Node = TypeVar("_Node")
 
 
-def check_pairs(
-    nodes: Mapping[_Node, tuple[Any, Facts]], named: Callable[[_Node], str]
-) -> dict[_Node, Finding]:
-    """A finding for each node: whether it took part in an all-reduce with another one.
+@dataclass(frozen=True)
+class PairCheck(Generic[_Node]):
+    """All-reduces between nodes, two by two.
 
-    Nodes are taken two by two, those with GPUs first. A node whose pair failed, or that was left
-    over, is tried again with one that is known to be good: so it is seen which of two is not.
-
-    Args:
-        nodes: the probe of each node, and what the node has.
+    Attributes:
+        facts: what each node has.
         named: the label of a node.
+        probe: the probe of a node; a new one if the second argument says so.
+        within: seconds in which a new probe starts.
     """
-    order = sorted(nodes, key=lambda node: nodes[node][1].gpus == 0)
-    found = _try(list(zip(order[::2], order[1::2], strict=False)), nodes, named)
-    good = [node for node in order if node in found and found[node].level == "ok"]
-    left = [node for node in reversed(order) if node not in (good or found)]
-    if len(order) > 1:
-        again = _try(list(zip(left, good or order, strict=False)), nodes, named)
-        found |= {node: again[node] for node in left if node in again}
-    return found
+
+    facts: Mapping[_Node, Facts]
+    named: Callable[[_Node], str]
+    probe: Callable[[_Node, bool], Any]
+    within: float
+
+    def findings(self) -> dict[_Node, Finding]:
+        """A finding for each node: whether it took part in an all-reduce with another one.
+
+        A node whose pair failed, or that was left over, is tried again with one that is known to
+        be good: so it is seen which of two is not. There are none for a cluster of one node.
+        """
+        order = sorted(self.facts, key=lambda node: self.facts[node].gpus == 0)
+        if len(order) < 2:
+            return {}
+        found = self._try(list(zip(order[::2], order[1::2], strict=False)))
+        good = [node for node in order if node in found and found[node].level == "ok"]
+        left = [node for node in reversed(order) if node not in (good or found)]
+        again = self._try(list(zip(left, good or order, strict=False)), failed={*found} - {*good})
+        return found | {n: f for n, f in again.items() if n in left or f.level == "ok"}
+
+    def _try(
+        self, pairs: list[tuple[_Node, _Node]], failed: frozenset[_Node] | set[_Node] = frozenset()
+    ) -> dict[_Node, Finding]:
+        """Findings on the nodes of the pairs, which are tried all at once.
+
+        Args:
+            pairs: of different nodes.
+            failed: those whose process has failed in an all-reduce, and is not used again.
+        """
+        probes = {node: self.probe(node, node in failed) for pair in pairs for node in pair}
+        points = {pair: probes[pair[0]].meeting_point.remote() for pair in pairs}
+        started = [probe.clock.remote() for probe in probes.values()]
+        _wait([*points.values(), *started], self.within)
+        found: dict[_Node, Finding] = {}
+        ranks: dict[tuple[_Node, _Node], list[Any]] = {}
+        told: dict[tuple[_Node, _Node], str] = {}
+        for pair, point in points.items():
+            facts = [self.facts[node] for node in pair]
+            backend = "nccl" if all(one.gpus for one in facts) else "gloo"
+            over = " and ".join(f"{one.interface or '?'} ({one.address})" for one in facts)
+            try:
+                host, port = ray.get(point, timeout=0)
+            except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
+                what = f"no all-reduce over {over}: {first_line(error)}"
+                found |= dict.fromkeys(pair, Finding("unfit", what, _CHOOSE))
+                continue
+            told[pair] = f"by {backend} over {over}, meeting at {host}:{port}"
+            ranks[pair] = [
+                probes[node].all_reduce.remote(rank, host, port, backend, _MEET_WITHIN)
+                for rank, node in enumerate(pair)
+            ]
+        _wait([rank for both in ranks.values() for rank in both], _MEET_WITHIN + _MORE)
+        for pair, both in ranks.items():
+            for node, other in (pair, pair[::-1]):
+                found[node] = _told(f"all-reduce with {self.named(other)} {told[pair]}", both)
+        return found
 
 
-def _try(
-    pairs: list[tuple[_Node, _Node]],
-    nodes: Mapping[_Node, tuple[Any, Facts]],
-    named: Callable[[_Node], str],
-) -> dict[_Node, Finding]:
-    """Findings on the nodes of the pairs, which are tried all at once."""
-    points = {pair: nodes[pair[0]][0].meeting_point.remote() for pair in pairs}
-    found: dict[_Node, Finding] = {}
-    asked: dict[tuple[_Node, _Node], tuple[str, list[Any]]] = {}
-    for pair, point in points.items():
-        backend = "nccl" if all(nodes[node][1].gpus for node in pair) else "gloo"
-        over = " and ".join(f"{nodes[n][1].interface or '?'} ({nodes[n][1].address})" for n in pair)
-        try:
-            host, port = ray.get(point, timeout=_MORE)
-        except ray.exceptions.RayError as error:
-            told = f"no all-reduce between {over}: {first_line(error)}"
-            found |= dict.fromkeys(pair, Finding("unfit", told, _CHOOSE))
-            continue
-        ranks = [
-            nodes[node][0].all_reduce.remote(rank, host, port, backend, _MEET_WITHIN)
-            for rank, node in enumerate(pair)
-        ]
-        asked[pair] = f"by {backend} over {over}, meeting at {host}:{port}", ranks
-    waiting = [rank for _, ranks in asked.values() for rank in ranks]
-    if waiting:
-        ray.wait(waiting, num_returns=len(waiting), timeout=_MEET_WITHIN + _MORE)
-    for pair, (told, ranks) in asked.items():
-        for node, other in (pair, pair[::-1]):
-            found[node] = _told(f"all-reduce with {named(other)} {told}", ranks)
-    return found
+def _wait(asked: list[Any], within: float) -> None:
+    if asked:
+        ray.wait(asked, num_returns=len(asked), timeout=within)
 
 
 def _told(what: str, ranks: list[Any]) -> Finding:

@@ -65,6 +65,26 @@ def test_on_prem_starts_waits_for_every_machine_and_stops_the_workers_first(
     assert would_run("fetch", ONPREM, "/b/c", "--to", "d")[0][-2:] == ["/b/c", "d/"]
 
 
+def test_down_check_asks_the_machines_or_the_cloud_and_ends_nothing(would_run, here, tmp_path):
+    asked = would_run("down", ONPREM, "--check")
+    assert [argv[-2] for argv in asked] == ["ubuntu@10.0.0.4", "ubuntu@10.0.0.5"]
+    assert all(argv[-1].startswith("pgrep ") for argv in asked)
+    for name, program in {"aws/gpu-spot": "aws", "gcp/gpu": "gcloud", "azure/gpu": "az"}.items():
+        asked = would_run("down", str(SHIPPED / f"{name}.yaml"), "--check")
+        assert {argv[0] for argv in asked} == {program}
+        assert all({"list", "ec2"} & {*argv} for argv in asked)
+    assert would_run("down", SLURM, "--check")[0][:2] == ["squeue", "--me"]
+
+
+def test_up_tells_machines_price_and_end_before_anything_runs(here):
+    _, printed, _ = here("cluster", "up", ONPREM, "--dry-run")
+    assert printed.splitlines()[:3] == [
+        "# machines: 2 machines of yours",
+        "# price: nothing is rented",
+        "# ends: not by itself",
+    ]
+
+
 def test_a_job_gets_the_clusters_address_and_the_folder_that_all_machines_see(submitted):
     run, ask = submitted(ONPREM, "tune", "famus", "--trials", "4")
     inner = shlex.split(run[-1])
