@@ -14,7 +14,8 @@ from famus_ray.cli.options import AsJson, group
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from famus_ray.cluster.provider import Command, Provider
+    from famus_ray.cluster.extent import Extent
+    from famus_ray.cluster.provider import Command, Job, Provider
 
 __all__ = ["cluster_app"]
 
@@ -89,8 +90,12 @@ def cluster_submit(
 
     provider = _checked(path)
     job = Job(f"famus-{datetime.now():%Y%m%d-%H%M%S-%f}", tuple(command))
+    commands = provider.submit(path, job)
+    if dry_run:
+        _show_submit(provider.extent(path), job, commands)
+        return
     with interruptible(provider.going_on(path, job)):
-        _do(provider, provider.submit(path, job), dry_run)
+        _do(provider, commands, dry_run)
 
 
 @cluster_app.command("fetch")
@@ -125,6 +130,20 @@ def cluster_down(
     for line in provider.afterwards(path):
         print(line)
     sys.exit(code)
+
+
+def _show_submit(extent: Extent, job: Job, commands: list[Command]) -> None:
+    """Prints whether trials fit, and the commands; raises UserError if no trial does."""
+    from famus_ray.cli.fit import check_fit, fit_lines
+    from famus_ray.cluster.arguments import without_program
+    from famus_ray.cluster.running import printed
+
+    words = without_program(job.arguments)
+    for line in fit_lines(words, extent):
+        print(f"# {line}")
+    for line in printed(commands):
+        print(line)
+    check_fit(words, extent)
 
 
 def _provider(path: Path) -> Provider:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from famus_ray.cluster.machines import PRICES_OF
 
-__all__ = ["Extent", "Group", "in_hours"]
+__all__ = ["Extent", "Group", "counted", "in_hours"]
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,14 @@ class Extent:
         return most if self.workers is None else min(most, self.workers)
 
 
+def counted(number: float, what: str) -> str:
+    """A number with its noun, such as `1 GPU` or `8 CPUs`."""
+    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"
+
+
 def in_hours(minutes: float) -> str:
     """A time in words, such as `24 hours` or `90 minutes`."""
-    return _many(minutes, "minute") if minutes % 60 else _many(minutes / 60, "hour")
+    return counted(minutes, "minute") if minutes % 60 else counted(minutes / 60, "hour")
 
 
 def _counted(group: Group) -> str:
@@ -120,10 +125,6 @@ def _counted(group: Group) -> str:
     if group.cpus == 0:
         notes.append("no trials")
     elif group.cpus is not None:
-        gpus = f" and {_many(group.gpus, 'GPU')}" if group.gpus else ""
-        notes.append(f"{_many(group.cpus, 'CPU')}{gpus}{' each' if group.most > 1 else ''}")
+        gpus = f" and {counted(group.gpus, 'GPU')}" if group.gpus else ""
+        notes.append(f"{counted(group.cpus, 'CPU')}{gpus}{' each' if group.most > 1 else ''}")
     return f"{many} {group.what}" + (f" ({', '.join(notes)})" if notes else "")
-
-
-def _many(number: float, what: str) -> str:
-    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}s"

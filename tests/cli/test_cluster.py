@@ -85,6 +85,52 @@ def test_up_tells_machines_price_and_end_before_anything_runs(here):
     ]
 
 
+@pytest.fixture
+def rented(tmp_path):
+    """The file of a head without trials and of up to two machines with four GPUs each."""
+    text = (SHIPPED / "aws" / "gpu-ondemand.yaml").read_text().replace("REPLACE-ME", "mine")
+    (tmp_path / "rented.yaml").write_text(text)
+    return "rented.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "each", "fits"),
+    [
+        ("", "1 worker x 1 CPU and 1 GPU", "8 trials at once on 96 CPUs and 8 GPUs, 0 before"),
+        ("scale.workers=4", "4 workers x 1 CPU and 1 GPU", "2 trials at once"),
+        ("scale.cpus_per_worker=24", "1 worker x 24 CPUs and 1 GPU", "4 trials at once"),
+        ("--concurrent 3", "1 worker x 1 CPU and 1 GPU", "study.concurrent allows 3"),
+    ],
+)
+def test_a_study_is_told_how_many_trials_fit(here, rented, words, each, fits):
+    study = ("tune", "famus", "scale.gpus_per_worker=1", *words.split())
+    _, printed, _ = here("cluster", "submit", rented, "--dry-run", "--", *study)
+    first, second, *_ = printed.splitlines()
+    assert first == f"# a trial: {each}"
+    assert second.startswith("# fits: ")
+    assert fits in second
+
+
+def test_a_trial_that_fits_no_machine_is_refused_with_the_arithmetic(refused, here, rented):
+    study = "tune famus scale.workers=16 scale.gpus_per_worker=1"
+    refused(f"cluster submit {rented} --dry-run -- {study}", "need 16 GPUs, there are 8")
+    refused(
+        f"cluster submit {rented} --dry-run -- train digits scale.cpus_per_worker=64",
+        "each worker needs 64 CPUs of one node",
+    )
+    _, printed, _ = here("cluster", "submit", rented, "--dry-run", "--", "train", "digits")
+    assert "# fits: yes; the machines have 96 CPUs and 8 GPUs for it" in printed
+
+
+def test_what_the_file_does_not_say_is_said_so(here, rented):
+    _, printed, _ = here("cluster", "submit", ONPREM, "--dry-run", "--", "tune", "famus")
+    assert "# fits: not known: the file does not say what a machine has" in printed
+    _, printed, _ = here("cluster", "submit", rented, "--dry-run", "--", "tune", "there.yaml")
+    assert "# fits: not known here: there.yaml: no such search space" in printed
+    _, printed, _ = here("cluster", "submit", ONPREM, "--dry-run", "--", "trials", "a")
+    assert "fits" not in printed
+
+
 def test_a_job_gets_the_clusters_address_and_the_folder_that_all_machines_see(submitted):
     run, ask = submitted(ONPREM, "tune", "famus", "--trials", "4")
     inner = shlex.split(run[-1])
