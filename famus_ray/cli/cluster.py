@@ -85,11 +85,15 @@ def cluster_submit(
     dry_run: DryRun = False,
 ) -> None:
     """Run a command of famus-ray on a cluster, show its log, and end with its exit code."""
-    from famus_ray.cli.output import interruptible
+    from famus_ray.cli.output import interruptible, say
+    from famus_ray.cluster.own_files import own_files
     from famus_ray.cluster.provider import Job
 
     provider = _checked(path)
-    job = Job(f"famus-{datetime.now():%Y%m%d-%H%M%S-%f}", tuple(command))
+    files = tuple(own_files(command, Path.cwd()))
+    if files and provider.own_files:
+        say(f"note: {', '.join(files)}: {provider.own_files}")
+    job = Job(f"famus-{datetime.now():%Y%m%d-%H%M%S-%f}", tuple(command), files)
     commands = provider.submit(path, job)
     if dry_run:
         _show_submit(provider.extent(path), job, commands)

@@ -30,6 +30,10 @@ class Kubernetes:
     """Manifests of Kubernetes, a file or a folder with kustomization.yaml; see `Provider`."""
 
     kind = "Kubernetes"
+    own_files = (
+        "they are not sent along: COPY them into the image, below its working directory, or put "
+        "them onto the volume and name them by their paths there"
+    )
     programs: Mapping[str, str] = {"kubectl": "kubernetes.io/docs/tasks/tools"}
 
     def check(self, path: Path) -> list[Problem]:

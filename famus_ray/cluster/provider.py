@@ -79,10 +79,12 @@ class Job:
     Attributes:
         name: the job's name, unique on the cluster.
         arguments: the command, such as ("tune", "famus").
+        files: those of the working directory that the command needs, by their paths in it.
     """
 
     name: str
     arguments: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 class Provider(Protocol):
@@ -91,10 +93,13 @@ class Provider(Protocol):
     Attributes:
         kind: how the kind is named to users.
         programs: what must be installed on this machine, and how it is installed.
+        own_files: what a user must do so that own modules and YAML files are there; empty if
+            `submit` sends them along, or they are shared.
     """
 
     kind: str
     programs: Mapping[str, str]
+    own_files: str
 
     def check(self, path: Path) -> list[Problem]:
         """Every problem of the file; nothing is started."""

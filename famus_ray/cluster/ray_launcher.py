@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ class RayLauncher:
     """A file of Ray's launcher; see `Provider`."""
 
     kind = "Ray"
+    own_files = ""
     programs: Mapping[str, str] = {
         "ray": "it comes with famus-ray",
         "ssh": "package openssh-client",
@@ -80,6 +82,7 @@ class RayLauncher:
         )
         run, ask = run_as_job(job, words), ask_for_exit_code(job)
         return [
+            *(_send_along(path, job) if job.files else ()),
             Command(_on_head(path, run), "run it, and follow its log", may_fail=True),
             Command(_on_head(path, ask), "ask for its exit code", exit_code_in=EXIT_CODE),
         ]
@@ -122,13 +125,41 @@ class RayLauncher:
 
 def run_as_job(job: Job, words: Sequence[str]) -> tuple[str, ...]:
     """The command, on the head, that runs a job and follows its log."""
-    return (*_TOKEN, "ray", "job", "submit", "--submission-id", job.name, "--", "famus-ray", *words)
+    along = ("--working-dir", _folder_of(job)) if job.files else ()
+    submit = (*_TOKEN, "ray", "job", "submit", "--submission-id", job.name, *along)
+    return (*submit, "--", "famus-ray", *words)
 
 
 def ask_for_exit_code(job: Job) -> tuple[str, ...]:
     """The command, on the head, whose output holds `EXIT_CODE`: `ray job` itself says 0 or 1."""
     table = (*_TOKEN, "ray", "list", "jobs", "--detail", "--format", "json")
     return (*table, "--filter", f"submission_id={job.name}")
+
+
+def _send_along(path: Path, job: Job) -> list[Command]:
+    """Copies the files that a job needs into a folder of their own on the head.
+
+    Ray brings them from there to every machine that works on the job.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    archive = cache / "famus_ray-jobs" / f"{job.name}.tgz"
+    folder = _folder_of(job)
+    there = f"{folder}.tgz"
+    make = shlex.join(("mkdir", "-p", folder))
+    unpack = f"{shlex.join(('tar', '-xzf', there, '-C', folder))} && {shlex.join(('rm', there))}"
+    pack = ("tar", "-czf", "-", "--", *job.files)
+    return [
+        Command(pack, "pack the files that the command names", to=archive),
+        Command(("ray", "exec", str(path), make), "make a folder for them"),
+        Command(("ray", "rsync-up", str(path), str(archive), f"~/{there}"), "send them along"),
+        Command(("rm", str(archive)), "the archive is no longer needed"),
+        Command(("ray", "exec", str(path), unpack), "unpack them"),
+    ]
+
+
+def _folder_of(job: Job) -> str:
+    """Where the files of a job are on the head, from the user's home."""
+    return f"famus-jobs/{job.name}"
 
 
 def runs_folder(file: Mapping[str, Any]) -> str | None:

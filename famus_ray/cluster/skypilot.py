@@ -21,6 +21,10 @@ class SkyPilot:
     """A task of SkyPilot; see `Provider`. Its variable FAMUS holds the words after famus-ray."""
 
     kind = "SkyPilot"
+    own_files = (
+        "they go along if they are in the task's workdir, the folder that sky is typed in; put "
+        "them there"
+    )
     programs: Mapping[str, str] = {"sky": "pip install skypilot, in an environment of its own"}
 
     def check(self, path: Path) -> list[Problem]:

@@ -23,6 +23,7 @@ class Slurm:
     """A batch script of Slurm; see `Provider`."""
 
     kind = "Slurm"
+    own_files = ""
     programs: Mapping[str, str] = {
         "sbatch": "run this on a login node of the cluster; Debian's package is slurm-client"
     }

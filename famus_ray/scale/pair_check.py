@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -78,7 +79,7 @@ class PairCheck(Generic[_Node]):
             over = " and ".join(f"{one.interface or '?'} ({one.address})" for one in facts)
             try:
                 host, port = ray.get(point, timeout=0)
-            except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
+            except ray.exceptions.RayError as error:
                 what = f"no all-reduce over {over}: {first_line(error)}"
                 found |= dict.fromkeys(pair, Finding("unfit", what, _CHOOSE))
                 continue
@@ -87,7 +88,7 @@ class PairCheck(Generic[_Node]):
                 probes[node].all_reduce.remote(rank, host, port, backend, _MEET_WITHIN)
                 for rank, node in enumerate(pair)
             ]
-        _wait([rank for both in ranks.values() for rank in both], _MEET_WITHIN + _MORE)
+        _wait_for([*ranks.values()])
         for pair, both in ranks.items():
             for node, other in (pair, pair[::-1]):
                 found[node] = _told(f"all-reduce with {self.named(other)} {told[pair]}", both)
@@ -99,12 +100,36 @@ def _wait(asked: list[Any], within: float) -> None:
         ray.wait(asked, num_returns=len(asked), timeout=within)
 
 
-def _told(what: str, ranks: list[Any]) -> Finding:
+def _wait_for(pairs: list[list[Any]]) -> None:
+    """Returns when each pair of ranks has ended, or one of the two has failed."""
+    end = time.monotonic() + _MEET_WITHIN + _MORE
+    waiting = {rank: both for both in pairs for rank in both}
+    while waiting and (left := end - time.monotonic()) > 0:
+        for rank in ray.wait([*waiting], timeout=left)[0]:
+            both = waiting.pop(rank, [])
+            if isinstance(_outcome(rank), Exception):
+                for other in both:  # it would wait for this one until its time is up
+                    waiting.pop(other, None)
+
+
+def _outcome(rank: Any) -> Any:
+    """The seconds that a rank took, or the error with which it ended, or a GetTimeoutError."""
     try:
-        seconds = max(ray.get(ranks, timeout=0))
-    except ray.exceptions.GetTimeoutError:
-        return Finding("unfit", f"no {what}: not within {_MEET_WITHIN:g} s", _CHOOSE)
+        return ray.get(rank, timeout=0)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        return Finding("unfit", f"no {what}: {first_line(cause)}", _CHOOSE)
-    return Finding("ok", f"{what}: {seconds:.3f} s")
+        return error
+
+
+def _told(what: str, ranks: list[Any]) -> Finding:
+    outcomes = [_outcome(rank) for rank in ranks]
+    errors = [one for one in outcomes if isinstance(one, Exception)]
+    if not errors:
+        return Finding("ok", f"{what}: {max(outcomes):.3f} s")
+    late = [one for one in errors if isinstance(one, ray.exceptions.GetTimeoutError)]
+    error = next((one for one in errors if one not in late), None)
+    why = f"not within {_MEET_WITHIN:g} s" if error is None else first_line(_cause(error))
+    return Finding("unfit", f"no {what}: {why}", _CHOOSE)
+
+
+def _cause(error: Exception) -> BaseException:
+    return getattr(error, "cause", None) or error

@@ -151,6 +151,27 @@ def test_a_job_gets_the_clusters_address_and_the_folder_that_all_machines_see(su
     assert shlex.split(run[-1])[-3:] == ["famus-ray", "trials", "first"]
 
 
+def test_own_files_go_along_with_a_job_or_one_is_told_what_to_do(submitted, here, tmp_path):
+    (tmp_path / "nets.py").write_text("import parts\n")
+    (tmp_path / "parts.py").write_text("")
+    (tmp_path / "other.py").write_text("")
+    pack, make, send, away, unpack, run, _ = submitted(
+        ONPREM, "train", "digits", "model.name=nets:a"
+    )
+    assert pack[: pack.index(">")] == ["tar", "-czf", "-", "--", "nets.py", "parts.py"]
+    archive = pack[-1]
+    assert send == ["ray", "rsync-up", ONPREM, archive, f"~/{shlex.split(unpack[-1])[2]}"]
+    assert away == ["rm", archive]
+    folder = shlex.split(make[-1])[-1]
+    inner = shlex.split(run[-1])
+    assert inner[inner.index("--working-dir") + 1] == folder
+    assert not Path(archive).exists()
+    (tmp_path / "mine.sky.yaml").write_text(Path(SKY).read_text().replace("REPLACE-ME", "mine"))
+    line = ("--dry-run", "--", "train", "digits", "model.name=nets:a")
+    _, _, told = here("cluster", "submit", "mine.sky.yaml", *line)
+    assert "note: nets.py, parts.py: they go along if they are in the task's workdir" in told
+
+
 def test_several_machines_without_a_folder_that_all_see_are_refused(refused, tmp_path):
     text = Path(ONPREM).read_text().replace("  runs: /mnt/shared/runs", "  other: x")
     (tmp_path / "c.yaml").write_text(text)
