@@ -191,7 +191,7 @@ class _Check:
                 self._found[node].append(Finding("unfit", f"{what}not seen here", _SHARE))
             else:
                 self._found[node] += [Finding("ok", f"{what}read, and written"), space]
-        clear = {node: self._probes[node].clear.remote(folder) for node in (*others, first)}
+        clear = {n: self._probes[n].clear.remote(folder, n is first) for n in (*others, first)}
         self._answers(clear, f"clear run.root = {shown(root)}", within)
 
     def _answers(self, asked: Mapping[Node, Any], what: str, within: float) -> dict[Node, Any]:

@@ -95,9 +95,11 @@ class NodeProbe:
         write_text(folder / own, own)
         return disk(folder.parent)
 
-    def clear(self, folder: Path) -> None:
-        """Removes the folder again, from the store too, and `run.root` if it was made for it."""
-        remove(folder)
+    def clear(self, folder: Path, is_first: bool) -> None:
+        """Removes the folder again; on the node that made it from the store, too, and `run.root` if
+        it was not there before."""
+        if is_first:
+            remove(folder)
         shutil.rmtree(folder, ignore_errors=True)
         if self._made is not None:
             with suppress(OSError):
