@@ -16,7 +16,7 @@ CLOUD_PROGRAMS = {
     "az": "learn.microsoft.com/cli/azure",
 }
 
-_OF_RAY = "pgrep -a -x 'raylet|gcs_server' || true"
+_OF_RAY = "pgrep -l raylet; pgrep -l gcs_server; true"
 _NOT_ENDED = "pending,running,stopping,stopped"  # a stopped machine's disk is billed
 
 

@@ -14,13 +14,12 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from famus_ray.config.schema import ScaleConfig
-from famus_ray.errors import first_line
 from famus_ray.findings import Finding
 from famus_ray.installed import differing, found_here
 from famus_ray.scale.cluster import cluster
 from famus_ray.scale.join import asks_for_token
 from famus_ray.scale.node_probe import Facts, NodeProbe
-from famus_ray.scale.pair_check import PairCheck
+from famus_ray.scale.pair_check import PairCheck, reason
 from famus_ray.store import is_url, shown, working_copy
 
 __all__ = ["Node", "check_cluster", "findings_of"]
@@ -206,8 +205,9 @@ class _Check:
                 mend = "look at the machine, or start Ray there again"
                 self._found[node].append(Finding("unfit", told, mend))
             except ray.exceptions.RayError as error:
-                cause = getattr(error, "cause", None) or error
-                self._found[node].append(Finding("unfit", f"could not {what}: {first_line(cause)}"))
+                told = f"could not {what}: {reason(error)}"
+                mend = "install the same famus_ray there, and look at the machine"
+                self._found[node].append(Finding("unfit", told, mend))
         return answers
 
 

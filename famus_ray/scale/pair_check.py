@@ -13,7 +13,7 @@ from famus_ray.errors import first_line
 from famus_ray.findings import Finding
 from famus_ray.scale.node_probe import Facts
 
-__all__ = ["PairCheck"]
+__all__ = ["PairCheck", "reason"]
 
 _MEET_WITHIN = 20.0  # seconds for two ranks to connect, and for a sum of one number
 _MORE = 15.0  # seconds until a rank has told of it
@@ -80,7 +80,7 @@ class PairCheck(Generic[_Node]):
             try:
                 host, port = ray.get(point, timeout=0)
             except ray.exceptions.RayError as error:
-                what = f"no all-reduce over {over}: {first_line(error)}"
+                what = f"no all-reduce over {over}: {reason(error)}"
                 found |= dict.fromkeys(pair, Finding("unfit", what, _CHOOSE))
                 continue
             told[pair] = f"by {backend} over {over}, meeting at {host}:{port}"
@@ -127,9 +127,13 @@ def _told(what: str, ranks: list[Any]) -> Finding:
         return Finding("ok", f"{what}: {max(outcomes):.3f} s")
     late = [one for one in errors if isinstance(one, ray.exceptions.GetTimeoutError)]
     error = next((one for one in errors if one not in late), None)
-    why = f"not within {_MEET_WITHIN:g} s" if error is None else first_line(_cause(error))
+    why = f"not within {_MEET_WITHIN:g} s" if error is None else reason(error)
     return Finding("unfit", f"no {what}: {why}", _CHOOSE)
 
 
-def _cause(error: Exception) -> BaseException:
-    return getattr(error, "cause", None) or error
+def reason(error: Exception) -> str:
+    """What a node's process failed with, in one line; Ray's message ends with it."""
+    if (cause := getattr(error, "cause", None)) is not None:
+        return first_line(cause)
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next(filter(None, reversed(lines)), type(error).__name__)

@@ -21,6 +21,7 @@ import pytest
 import ray._private.utils
 from ray.cluster_utils import Cluster
 
+import famus_ray
 from famus_ray.cluster.free_ports import free_ports
 from famus_ray.scale.cluster_check import Node, findings_of
 from famus_ray.scale.node_probe import Facts
@@ -78,7 +79,7 @@ def cluster() -> Iterator[Cluster]:
 def run(*command: str, code: int) -> Any:
     """What a command prints as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", *command], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", *command], cwd="/", capture_output=True, text=True, timeout=300
     )
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -132,19 +133,28 @@ def node_that_does_not_see(folder: Path, address: str) -> Iterator[None]:
 
 
 @pytest.mark.ray
-def test_the_faulty_node_is_named_and_the_others_are_fit(cluster: Cluster, tmp_path: Path):
+def test_faulty_nodes_are_named_and_the_others_are_fit(cluster: Cluster, tmp_path: Path):
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare: a node gets file systems of its own")
-    with node_that_does_not_see(tmp_path, cluster.address):
-        while sum(node["Alive"] for node in cluster.global_state.node_table()) < 3:
+    stale = tmp_path / "stale"
+    missing = shutil.ignore_patterns("node_probe.py")
+    shutil.copytree(Path(famus_ray.__file__).parent, stale / "famus_ray", ignore=missing)
+    old = cluster.add_node(num_cpus=1, node_name="old", env_vars={"PYTHONPATH": str(stale)})
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with node_that_does_not_see(shared, cluster.address):
+        while sum(node["Alive"] for node in cluster.global_state.node_table()) < 4:
             time.sleep(0.1)
-        told = run(CHECK, cluster.address, f"{tmp_path}/runs", "60", code=0)
+        told = run(CHECK, cluster.address, f"{shared}/runs", "60", code=0)
+    cluster.remove_node(old, allow_graceful=False)
     found = {label.split(" (")[0]: findings for label, findings in told.items()}
     root, network = unfit(found.pop("blind"))
-    assert root.startswith(f"run.root = {tmp_path}/runs: what ")
+    assert root.startswith(f"run.root = {shared}/runs: what ")
     assert root.endswith("wrote there is not seen here")
     assert network.startswith("no all-reduce with ")
     assert "nosuch0" in network
+    (versions,) = unfit(found.pop("old"))
+    assert versions.endswith("No module named 'famus_ray.scale.node_probe'")
     assert [what for findings in found.values() for what in unfit(findings)] == []
 
 
