@@ -28,6 +28,7 @@ FLOORS = (
         "batch",
         "findings",
         "handed",
+        "installed",
     },
     {"config"},
     {"spaces", "models", "data"},

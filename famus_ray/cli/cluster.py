@@ -14,7 +14,8 @@ from famus_ray.cli.options import AsJson, group
 from famus_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from famus_ray.cluster.provider import Command, Provider
+    from famus_ray.cluster.extent import Extent
+    from famus_ray.cluster.provider import Command, Job, Provider
 
 __all__ = ["cluster_app"]
 
@@ -59,8 +60,12 @@ def cluster_check(path: File, as_json: AsJson = False) -> None:
 
 @cluster_app.command("up")
 def cluster_up(path: File, dry_run: DryRun = False) -> None:
-    """Start a cluster, and wait until all of its machines have joined."""
+    """Start a cluster, and wait until all of its machines have joined. With --dry-run, say what it
+    may cost, too."""
     provider = _checked(path)
+    if dry_run:
+        for line in provider.extent(path).lines():
+            print(f"# {line}")
     _do(provider, provider.up(path), dry_run)
 
 
@@ -80,13 +85,21 @@ def cluster_submit(
     dry_run: DryRun = False,
 ) -> None:
     """Run a command of famus-ray on a cluster, show its log, and end with its exit code."""
-    from famus_ray.cli.output import interruptible
+    from famus_ray.cli.output import interruptible, say
+    from famus_ray.cluster.own_files import own_files
     from famus_ray.cluster.provider import Job
 
     provider = _checked(path)
-    job = Job(f"famus-{datetime.now():%Y%m%d-%H%M%S-%f}", tuple(command))
+    files = tuple(own_files(command, Path.cwd()))
+    if files and provider.own_files:
+        say(f"note: {', '.join(files)}: {provider.own_files}")
+    job = Job(f"famus-{datetime.now():%Y%m%d-%H%M%S-%f}", tuple(command), files)
+    commands = provider.submit(path, job)
+    if dry_run:
+        _show_submit(provider.extent(path), job, commands)
+        return
     with interruptible(provider.going_on(path, job)):
-        _do(provider, provider.submit(path, job), dry_run)
+        _do(provider, commands, dry_run)
 
 
 @cluster_app.command("fetch")
@@ -105,13 +118,36 @@ def cluster_fetch(
 
 
 @cluster_app.command("down")
-def cluster_down(path: File, dry_run: DryRun = False) -> None:
+def cluster_down(
+    path: File,
+    dry_run: DryRun = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="End nothing: list what is left. Exit code 1 if any.")
+    ] = False,
+) -> None:
     """End all machines and processes of a cluster, and say what may still be billed."""
     provider = _provider(path)
+    if check:
+        _do(provider, provider.left(path), dry_run)
+        return
     code = _run(provider, provider.down(path), dry_run)
     for line in provider.afterwards(path):
         print(line)
     sys.exit(code)
+
+
+def _show_submit(extent: Extent, job: Job, commands: list[Command]) -> None:
+    """Prints whether trials fit, and the commands; raises UserError if no trial does."""
+    from famus_ray.cli.fit import check_fit, fit_lines
+    from famus_ray.cluster.arguments import without_program
+    from famus_ray.cluster.running import printed
+
+    words = without_program(job.arguments)
+    for line in fit_lines(words, extent):
+        print(f"# {line}")
+    for line in printed(commands):
+        print(line)
+    check_fit(words, extent)
 
 
 def _provider(path: Path) -> Provider:
@@ -145,5 +181,5 @@ def _run(provider: Provider, commands: list[Command], dry_run: bool) -> int:
         for line in printed(commands):
             print(line)
         return 0
-    check_programs(provider.programs)
+    check_programs(provider.programs, {command.argv[0] for command in commands})
     return run_all(commands)

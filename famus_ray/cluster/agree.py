@@ -10,33 +10,20 @@ and what to do, if a worker does not agree with the head.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from famus_ray.files import write_text
+from famus_ray.installed import differing, found_here
 
-__all__ = ["DISAGREES", "found_here", "main", "what_differs"]
+__all__ = ["DISAGREES", "main", "what_differs"]
 
 DISAGREES = "does not agree with the head"
 
 _NAME = ".famus-cluster.json"  # in the folder of the runs
-_PACKAGES = ("ray", "torch", "numpy")
-
-
-def found_here() -> dict[str, str]:
-    """The versions on this machine, by name; Python's with its patch release, as Ray wants it."""
-    found = {"Python": platform.python_version(), "famus_ray": _digest()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "missing"
-    return found
 
 
 def what_differs(folder: Path) -> list[str]:
@@ -47,12 +34,8 @@ def what_differs(folder: Path) -> list[str]:
             f"{folder}: the head has written {_NAME} there, and this machine does not see it; "
             "mount the same folder on all machines"
         ]
-    head, here = json.loads(path.read_text(encoding="utf-8")), found_here()
-    lines = [
-        f"{name}: {here[name]} here, {head.get(name)} on the head; install the same on both"
-        for name in here
-        if here[name] != head.get(name)
-    ]
+    head = json.loads(path.read_text(encoding="utf-8"))
+    lines = [f"{line}; install the same on both" for line in differing(found_here(), head)]
     return lines if os.access(folder, os.W_OK) else [*lines, f"{folder}: cannot be written to"]
 
 
@@ -70,16 +53,6 @@ def main(words: list[str] | None = None) -> int:
     for line in lines:
         print(f"{platform.node()} {DISAGREES}: {line}", file=sys.stderr)
     return 1 if lines else 0
-
-
-def _digest() -> str:
-    """The version of this package, and a digest of its sources: a stale copy is told apart."""
-    from famus_ray import __version__
-
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{__version__} ({digest.hexdigest()[:8]})"
 
 
 if __name__ == "__main__":

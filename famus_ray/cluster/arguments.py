@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from famus_ray.errors import UserError
 
@@ -33,6 +33,8 @@ def job_arguments(
         UserError: no command, or several machines and no folder that all of them see.
     """
     words, added = without_program(arguments), []
+    if words[0] == "check" and "--cluster" in words:
+        return [*words, *_options_of_check(words, address, runs)]
     if words[0] in _NEW and not _has(words, "run.root"):
         if runs is not None:
             added.append(f"run.root={runs}")
@@ -46,6 +48,13 @@ def job_arguments(
     if grows and words[0] in _WITH_SETTINGS and not _has(words, "scale.autoscaling"):
         added.append("scale.autoscaling=true")
     return [*words, *added]
+
+
+def _options_of_check(words: Sequence[str], address: str, runs: str | None) -> Iterator[str]:
+    """What `check --cluster` needs and the user did not give."""
+    for option, value in (("--address", address), ("--root", runs)):
+        if value is not None and not any(word.split("=")[0] == option for word in words):
+            yield from (option, value)
 
 
 def _has(words: Sequence[str], key: str) -> bool:

@@ -13,6 +13,8 @@ import yaml
 
 from famus_ray.cluster.arguments import job_arguments
 from famus_ray.cluster.checks import check_file
+from famus_ray.cluster.extent import Extent
+from famus_ray.cluster.manifests import extent_of_manifests
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.provider import Command, Job
 from famus_ray.cluster.ray_launcher import EXIT_CODE, ask_for_exit_code, run_as_job
@@ -28,10 +30,17 @@ class Kubernetes:
     """Manifests of Kubernetes, a file or a folder with kustomization.yaml; see `Provider`."""
 
     kind = "Kubernetes"
+    own_files = (
+        "they are not sent along: COPY them into the image, below its working directory, or put "
+        "them onto the volume and name them by their paths there"
+    )
     programs: Mapping[str, str] = {"kubectl": "kubernetes.io/docs/tasks/tools"}
 
     def check(self, path: Path) -> list[Problem]:
         return check_file(path)
+
+    def extent(self, path: Path) -> Extent:
+        return extent_of_manifests(_documents(path))
 
     def up(self, path: Path) -> list[Command]:
         apply = Command(("kubectl", "apply", *_named(path)), "make it so")
@@ -104,6 +113,14 @@ class Kubernetes:
     def down(self, path: Path) -> list[Command]:
         argv = ("kubectl", "delete", "rayjobs,rayclusters", f"--selector={_OURS}")
         return [Command(argv, "end jobs and machines; volumes stay")]
+
+    def left(self, path: Path) -> list[Command]:
+        what = {
+            "rayjobs,rayclusters,pods": "jobs and machines; `down` ends them",
+            "pvc": "volumes with the runs; fetch them, then kubectl delete pvc ends them",
+        }
+        get = ("kubectl", "get", f"--selector={_OURS}", "--output=name")
+        return [Command((*get, kinds), "what is there", left=left) for kinds, left in what.items()]
 
     def afterwards(self, path: Path) -> list[str]:
         return [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from famus_ray.cluster.extent import Extent
 from famus_ray.cluster.problem import Problem
 
 __all__ = ["Command", "Job", "Provider", "Until"]
@@ -47,6 +48,8 @@ class Command:
         stdin: text for its standard input.
         to: a file for its standard output.
         follow: a file whose lines are shown as they are written, while the command runs.
+        left: what there is if it prints something; the exit code is then 1. The commands after it
+            run nevertheless.
     """
 
     argv: tuple[str, ...]
@@ -59,6 +62,7 @@ class Command:
     stdin: str = ""
     to: Path | None = None
     follow: Path | None = None
+    left: str = ""
 
     def __str__(self) -> str:
         """The command as it could be typed in a shell."""
@@ -75,10 +79,12 @@ class Job:
     Attributes:
         name: the job's name, unique on the cluster.
         arguments: the command, such as ("tune", "famus").
+        files: those of the working directory that the command needs, by their paths in it.
     """
 
     name: str
     arguments: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 class Provider(Protocol):
@@ -87,13 +93,19 @@ class Provider(Protocol):
     Attributes:
         kind: how the kind is named to users.
         programs: what must be installed on this machine, and how it is installed.
+        own_files: what a user must do so that own modules and YAML files are there; empty if
+            `submit` sends them along, or they are shared.
     """
 
     kind: str
     programs: Mapping[str, str]
+    own_files: str
 
     def check(self, path: Path) -> list[Problem]:
         """Every problem of the file; nothing is started."""
+
+    def extent(self, path: Path) -> Extent:
+        """How large the cluster may become, what it costs, and when it ends."""
 
     def up(self, path: Path) -> list[Command]:
         """Starts the cluster, and waits until all of its machines have joined."""
@@ -109,6 +121,9 @@ class Provider(Protocol):
 
     def down(self, path: Path) -> list[Command]:
         """Ends all of the cluster's machines and processes."""
+
+    def left(self, path: Path) -> list[Command]:
+        """Lists what of the cluster is still there, and billed; it ends nothing."""
 
     def afterwards(self, path: Path) -> Sequence[str]:
         """What stays after `down`, and what of it is billed."""

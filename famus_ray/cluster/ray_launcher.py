@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,11 @@ import yaml
 from famus_ray.cluster.agree import DISAGREES
 from famus_ray.cluster.arguments import job_arguments
 from famus_ray.cluster.checks import check_file
+from famus_ray.cluster.extent import Extent
+from famus_ray.cluster.left_behind import left_of_ray, over_ssh
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.provider import Command, Job, Until
+from famus_ray.cluster.ray_extent import extent_of_ray
 from famus_ray.errors import UserError
 from famus_ray.store import is_url
 
@@ -25,6 +29,7 @@ _LOGS = "/tmp/ray/session_latest/logs/monitor.*"  # noqa: S108 - on the head
 _FIND = f"{DISAGREES[:-1]}[{DISAGREES[-1]}]"  # not found in the command itself, which is shown
 _ASK_FOR_NODES = f"ray list nodes --format json; grep -hs '{_FIND}' {_LOGS}"
 _ALIVE = '"state": "ALIVE"'
+_STOP = "bash -lic 'ray stop' 2>/dev/null"
 EXIT_CODE = r'"driver_exit_code":\s*(\d+)'
 
 
@@ -32,11 +37,15 @@ class RayLauncher:
     """A file of Ray's launcher; see `Provider`."""
 
     kind = "Ray"
+    own_files = ""
     programs: Mapping[str, str] = {
         "ray": "it comes with famus-ray",
         "ssh": "package openssh-client",
         "rsync": "package rsync",
     }
+
+    def extent(self, path: Path) -> Extent:
+        return extent_of_ray(_read(path))
 
     def check(self, path: Path) -> list[Problem]:
         return check_file(path)
@@ -73,6 +82,7 @@ class RayLauncher:
         )
         run, ask = run_as_job(job, words), ask_for_exit_code(job)
         return [
+            *(_send_along(path, job) if job.files else ()),
             Command(_on_head(path, run), "run it, and follow its log", may_fail=True),
             Command(_on_head(path, ask), "ask for its exit code", exit_code_in=EXIT_CODE),
         ]
@@ -88,11 +98,14 @@ class RayLauncher:
         file = _read(path)
         why = "stop the worker: ray down would leave it running"
         stops = [
-            Command(_stop_worker(file, ip), why, may_fail=True)
+            Command(over_ssh(file, ip, _STOP), why, may_fail=True)
             for ip in file["provider"].get("worker_ips", ())
         ]
         end = ("ray", "down", "-y", str(path))
         return [*stops, Command(end, "stop the head, and end what was rented", env=_env(file))]
+
+    def left(self, path: Path) -> list[Command]:
+        return left_of_ray(_read(path))
 
     def afterwards(self, path: Path) -> list[str]:
         file = _read(path)
@@ -102,7 +115,7 @@ class RayLauncher:
         return [
             f"Machines {tag} have been ended. Still billed, if you have them: disks that outlive "
             "their machine, buckets, snapshots, reserved addresses, NAT gateways.",
-            f"Look at the console of {file['provider']['type']} for what is {tag}.",
+            f"famus-ray cluster down {path} --check lists what is still there.",
         ]
 
     def going_on(self, path: Path, job: Job) -> str:
@@ -112,13 +125,41 @@ class RayLauncher:
 
 def run_as_job(job: Job, words: Sequence[str]) -> tuple[str, ...]:
     """The command, on the head, that runs a job and follows its log."""
-    return (*_TOKEN, "ray", "job", "submit", "--submission-id", job.name, "--", "famus-ray", *words)
+    along = ("--working-dir", _folder_of(job)) if job.files else ()
+    submit = (*_TOKEN, "ray", "job", "submit", "--submission-id", job.name, *along)
+    return (*submit, "--", "famus-ray", *words)
 
 
 def ask_for_exit_code(job: Job) -> tuple[str, ...]:
     """The command, on the head, whose output holds `EXIT_CODE`: `ray job` itself says 0 or 1."""
     table = (*_TOKEN, "ray", "list", "jobs", "--detail", "--format", "json")
     return (*table, "--filter", f"submission_id={job.name}")
+
+
+def _send_along(path: Path, job: Job) -> list[Command]:
+    """Copies the files that a job needs into a folder of their own on the head.
+
+    Ray brings them from there to every machine that works on the job.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    archive = cache / "famus_ray-jobs" / f"{job.name}.tgz"
+    folder = _folder_of(job)
+    there = f"{folder}.tgz"
+    make = shlex.join(("mkdir", "-p", folder))
+    unpack = f"{shlex.join(('tar', '-xzf', there, '-C', folder))} && {shlex.join(('rm', there))}"
+    pack = ("tar", "-czf", "-", "--", *job.files)
+    return [
+        Command(pack, "pack the files that the command names", to=archive),
+        Command(("ray", "exec", str(path), make), "make a folder for them"),
+        Command(("ray", "rsync-up", str(path), str(archive), f"~/{there}"), "send them along"),
+        Command(("rm", str(archive)), "the archive is no longer needed"),
+        Command(("ray", "exec", str(path), unpack), "unpack them"),
+    ]
+
+
+def _folder_of(job: Job) -> str:
+    """Where the files of a job are on the head, from the user's home."""
+    return f"famus-jobs/{job.name}"
 
 
 def runs_folder(file: Mapping[str, Any]) -> str | None:
@@ -160,18 +201,3 @@ def _on_head(path: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 def _log(path: Path) -> str:
     return shlex.join(("ray", "exec", str(path), f"tail -n 50 {_LOGS}"))
-
-
-def _stop_worker(file: Mapping[str, Any], address: str) -> tuple[str, ...]:
-    auth = file["auth"]
-    key = auth.get("ssh_private_key")
-    return (
-        "ssh",
-        *(("-i", str(Path(key).expanduser())) if key else ()),
-        *("-o", "BatchMode=yes", "-o", "ConnectTimeout=10"),
-        # As Ray does: machines are set up anew under the same address.
-        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
-        *("-o", "LogLevel=ERROR"),
-        f"{auth['ssh_user']}@{address}",
-        "bash -lic 'ray stop' 2>/dev/null",
-    )

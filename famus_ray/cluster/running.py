@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from famus_ray.cluster.left_behind import CLOUD_PROGRAMS
 from famus_ray.cluster.provider import Command
 from famus_ray.errors import UserError
 
@@ -31,21 +32,24 @@ def printed(commands: Iterable[Command]) -> Iterator[str]:
         yield from (f"    {line}" for line in command.stdin.splitlines())
 
 
-def check_programs(programs: Mapping[str, str]) -> None:
+def check_programs(programs: Mapping[str, str], used: Collection[str] = ()) -> None:
     """Raises UserError if a program is not on this machine.
 
     Args:
-        programs: how each is installed, by name.
+        programs: those of a kind of cluster, and how each is installed.
+        used: those that commands begin with; a cloud's own may be among them.
     """
-    missing = [name for name in programs if shutil.which(name, path=_path()) is None]
+    needed = {**programs, **{name: CLOUD_PROGRAMS[name] for name in used if name in CLOUD_PROGRAMS}}
+    missing = [name for name in needed if shutil.which(name, path=_path()) is None]
     if missing:
-        how = "; ".join(f"{name}: {programs[name]}" for name in missing)
+        how = "; ".join(f"{name}: {needed[name]}" for name in missing)
         raise UserError(f"not on this machine: {', '.join(missing)}; install it first ({how})")
 
 
 def run_all(commands: Sequence[Command]) -> int:
     """Runs commands until one fails; returns the exit code of the job or of the one that failed."""
     job: int | None = None
+    left = 0
     for command in commands:
         for line in printed([command]):
             print(line, file=sys.stderr, flush=True)
@@ -53,10 +57,23 @@ def run_all(commands: Sequence[Command]) -> int:
         if command.exit_code_in:
             found = re.search(command.exit_code_in, output)
             return int(found[1]) if found else code or 1
+        if command.left:
+            left = max(left, _told_of(command, code, output))
+            continue
         if code and not command.may_fail:
             return code
         job = code if command.follow else job
-    return job or 0
+    return job or left
+
+
+def _told_of(command: Command, code: int, output: str) -> int:
+    """Says what a command found to be left, or that it failed; returns 1 then."""
+    print(output, end="", flush=True)
+    if code:
+        print(f"not known: {command.left}", file=sys.stderr, flush=True)
+    elif output.strip():
+        print(f"still there: {command.left}", file=sys.stderr, flush=True)
+    return 1 if code or output.strip() else 0
 
 
 def _run(command: Command) -> tuple[int, str]:
@@ -79,7 +96,7 @@ def _run(command: Command) -> tuple[int, str]:
 
 
 def _once(command: Command) -> tuple[int, str]:
-    read = bool(command.until or command.exit_code_in)
+    read = bool(command.until or command.exit_code_in or command.left)
     settings: dict[str, Any] = {"input": command.stdin} if command.stdin else {}
     if not command.stdin:
         settings["stdin"] = subprocess.DEVNULL
@@ -88,7 +105,7 @@ def _once(command: Command) -> tuple[int, str]:
             command.argv,
             env={**os.environ, "PATH": _path(), **command.env},
             stdout=stdout,
-            stderr=subprocess.STDOUT if read else None,
+            stderr=subprocess.STDOUT if read and not command.left else None,
             text=True,
             errors="replace",
             check=False,

@@ -9,6 +9,7 @@ import yaml
 
 from famus_ray.cluster.arguments import without_program
 from famus_ray.cluster.checks import check_file
+from famus_ray.cluster.extent import Extent, Group
 from famus_ray.cluster.problem import Problem
 from famus_ray.cluster.provider import Command, Job
 from famus_ray.errors import UserError
@@ -20,10 +21,27 @@ class SkyPilot:
     """A task of SkyPilot; see `Provider`. Its variable FAMUS holds the words after famus-ray."""
 
     kind = "SkyPilot"
+    own_files = (
+        "they go along if they are in the task's workdir, the folder that sky is typed in; put "
+        "them there"
+    )
     programs: Mapping[str, str] = {"sky": "pip install skypilot, in an environment of its own"}
 
     def check(self, path: Path) -> list[Problem]:
         return check_file(path)
+
+    def extent(self, path: Path) -> Extent:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        nodes, wanted = int(content.get("num_nodes", 1)), content.get("resources") or {}
+        gpus = str(wanted.get("accelerators") or "none")
+        machine = Group(f"machines with {gpus}", nodes, nodes)
+        stop = wanted.get("autostop")
+        idle = stop.get("idle_minutes") if isinstance(stop, dict) else None
+        return Extent(
+            [machine],
+            price="the cheapest that sky finds; sky launch --dryrun says it",
+            ends=f"after {idle} idle minutes" if idle else "not by itself: `down` ends it",
+        )
 
     def up(self, path: Path) -> list[Command]:
         return [
@@ -51,6 +69,10 @@ class SkyPilot:
 
     def down(self, path: Path) -> list[Command]:
         return [Command(("sky", "down", "--yes", _name(path)), "end its machines")]
+
+    def left(self, path: Path) -> list[Command]:
+        # It has no option that prints nothing where there is nothing.
+        return [Command(("sky", "status", "--refresh", _name(path)), "machines that are there")]
 
     def afterwards(self, path: Path) -> list[str]:
         return ["Still billed: buckets. `sky status` and `sky storage ls` list what there is."]

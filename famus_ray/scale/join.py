@@ -12,7 +12,7 @@ from famus_ray.config.schema import ScaleConfig
 from famus_ray.errors import UserError, first_line
 from famus_ray.scale.local_ray import on_loopback
 
-__all__ = ["check_address", "joined", "refusal"]
+__all__ = ["asks_for_token", "check_address", "joined", "refusal"]
 
 _ANSWER_WITHIN = 5.0  # seconds
 _ASK = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # the first request of every client of Ray
@@ -56,6 +56,18 @@ def refusal(address: str) -> str | None:
     except grpc.RpcError as error:
         return _reason(error.code(), error.details() or "")
     return None
+
+
+def asks_for_token(address: str) -> bool:
+    """Whether the cluster at HOST:PORT refuses a request without a token."""
+    import grpc
+
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            channel.unary_unary(_ASK)(b"", timeout=_ANSWER_WITHIN)
+        except grpc.RpcError:  # without TLS where it asks for that, it is refused as well
+            return True
+    return False
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from famus_ray.findings import Finding
 from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.training.allocator import keep_freed_memory
 
-__all__ = ["check_machine"]
+__all__ = ["check_machine", "disk"]
 
 _GIB = 2**30
 _LEAST_MEMORY, _LEAST_DISK = 2.0, 2.0  # GiB; with less even small runs may fail
@@ -35,7 +35,7 @@ def check_machine(root: Path, *, ray: bool = True) -> Iterator[Finding]:
     yield from _packages()
     yield from _devices()
     yield _memory()
-    yield _disk(root)
+    yield disk(root)
     yield _allocator()
     if ray:
         yield _ray()
@@ -74,7 +74,8 @@ def _memory() -> Finding:
     return _enough(what, free >= _LEAST_MEMORY, f"free {_LEAST_MEMORY:g} GiB or more")
 
 
-def _disk(root: Path) -> Finding:
+def disk(root: Path) -> Finding:
+    """Whether there is space under the folder of the runs, which need not be there yet."""
     root = root.expanduser().absolute()
     there = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(there).free / _GIB

@@ -11,9 +11,10 @@ import ray.util
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-__all__ = ["join", "meeting_point", "was_left"]
+__all__ = ["interfaces", "join", "meeting_point", "was_left"]
 
 _WAIT = timedelta(minutes=30)  # for the slowest process
+_REACH = timedelta(minutes=5)  # for the store of the process of rank 0
 
 _store: TCPStore | None = None  # the store of the process of rank 0, which the others connect to
 
@@ -32,7 +33,9 @@ def meeting_point() -> tuple[str, int]:
     return host, port
 
 
-def join(rank: int, workers: int, host: str, port: int, backend: str) -> None:
+def join(
+    rank: int, workers: int, host: str, port: int, backend: str, wait: timedelta = _WAIT
+) -> None:
     """Joins the process group; waits for all processes.
 
     Args:
@@ -40,13 +43,15 @@ def join(rank: int, workers: int, host: str, port: int, backend: str) -> None:
         workers: world size.
         host, port: from `meeting_point` in the process of rank 0.
         backend: `gloo` on CPUs, `nccl` on GPUs.
+        wait: how long for the others, now and in each step.
     """
     # By default gloo listens at the address of the host's name, which may be a loopback address.
-    for interface in _interfaces(ray.util.get_node_ip_address()):
+    for interface in interfaces(ray.util.get_node_ip_address()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
-    store = _store if rank == 0 else TCPStore(host, port, is_master=False)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=workers, timeout=_WAIT)
+    reach = min(wait, _REACH)
+    store = _store if rank == 0 else TCPStore(host, port, is_master=False, timeout=reach)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=workers, timeout=wait)
 
 
 def was_left(error: BaseException) -> bool:
@@ -56,7 +61,7 @@ def was_left(error: BaseException) -> bool:
     )
 
 
-def _interfaces(address: str) -> list[str]:
+def interfaces(address: str) -> list[str]:
     """The network interface with this address, or none."""
     return [
         name

@@ -65,6 +65,72 @@ def test_on_prem_starts_waits_for_every_machine_and_stops_the_workers_first(
     assert would_run("fetch", ONPREM, "/b/c", "--to", "d")[0][-2:] == ["/b/c", "d/"]
 
 
+def test_down_check_asks_the_machines_or_the_cloud_and_ends_nothing(would_run, here, tmp_path):
+    asked = would_run("down", ONPREM, "--check")
+    assert [argv[-2] for argv in asked] == ["ubuntu@10.0.0.4", "ubuntu@10.0.0.5"]
+    assert all(argv[-1].startswith("pgrep ") for argv in asked)
+    for name, program in {"aws/gpu-spot": "aws", "gcp/gpu": "gcloud", "azure/gpu": "az"}.items():
+        asked = would_run("down", str(SHIPPED / f"{name}.yaml"), "--check")
+        assert {argv[0] for argv in asked} == {program}
+        assert all({"list", "ec2"} & {*argv} for argv in asked)
+    assert would_run("down", SLURM, "--check")[0][:2] == ["squeue", "--me"]
+
+
+def test_up_tells_machines_price_and_end_before_anything_runs(here):
+    _, printed, _ = here("cluster", "up", ONPREM, "--dry-run")
+    assert printed.splitlines()[:3] == [
+        "# machines: 2 machines of yours",
+        "# price: nothing is rented",
+        "# ends: not by itself",
+    ]
+
+
+@pytest.fixture
+def rented(tmp_path):
+    """The file of a head without trials and of up to two machines with four GPUs each."""
+    text = (SHIPPED / "aws" / "gpu-ondemand.yaml").read_text().replace("REPLACE-ME", "mine")
+    (tmp_path / "rented.yaml").write_text(text)
+    return "rented.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "each", "fits"),
+    [
+        ("", "1 worker x 1 CPU and 1 GPU", "8 trials at once on 96 CPUs and 8 GPUs, 0 before"),
+        ("scale.workers=4", "4 workers x 1 CPU and 1 GPU", "2 trials at once"),
+        ("scale.cpus_per_worker=24", "1 worker x 24 CPUs and 1 GPU", "4 trials at once"),
+        ("--concurrent 3", "1 worker x 1 CPU and 1 GPU", "study.concurrent allows 3"),
+    ],
+)
+def test_a_study_is_told_how_many_trials_fit(here, rented, words, each, fits):
+    study = ("tune", "famus", "scale.gpus_per_worker=1", *words.split())
+    _, printed, _ = here("cluster", "submit", rented, "--dry-run", "--", *study)
+    first, second, *_ = printed.splitlines()
+    assert first == f"# a trial: {each}"
+    assert second.startswith("# fits: ")
+    assert fits in second
+
+
+def test_a_trial_that_fits_no_machine_is_refused_with_the_arithmetic(refused, here, rented):
+    study = "tune famus scale.workers=16 scale.gpus_per_worker=1"
+    refused(f"cluster submit {rented} --dry-run -- {study}", "need 16 GPUs, there are 8")
+    refused(
+        f"cluster submit {rented} --dry-run -- train digits scale.cpus_per_worker=64",
+        "each worker needs 64 CPUs of one node",
+    )
+    _, printed, _ = here("cluster", "submit", rented, "--dry-run", "--", "train", "digits")
+    assert "# fits: yes; the machines have 96 CPUs and 8 GPUs for it" in printed
+
+
+def test_what_the_file_does_not_say_is_said_so(here, rented):
+    _, printed, _ = here("cluster", "submit", ONPREM, "--dry-run", "--", "tune", "famus")
+    assert "# fits: not known: the file does not say what a machine has" in printed
+    _, printed, _ = here("cluster", "submit", rented, "--dry-run", "--", "tune", "there.yaml")
+    assert "# fits: not known here: there.yaml: no such search space" in printed
+    _, printed, _ = here("cluster", "submit", ONPREM, "--dry-run", "--", "trials", "a")
+    assert "fits" not in printed
+
+
 def test_a_job_gets_the_clusters_address_and_the_folder_that_all_machines_see(submitted):
     run, ask = submitted(ONPREM, "tune", "famus", "--trials", "4")
     inner = shlex.split(run[-1])
@@ -76,8 +142,34 @@ def test_a_job_gets_the_clusters_address_and_the_folder_that_all_machines_see(su
     own = ("run.root=/x", "scale.address=auto", "model.widths=[4, 4]")
     run, _ = submitted(ONPREM, "famus-ray", "train", "digits", *own)
     assert shlex.split(run[-1])[-6:] == ["famus-ray", "train", "digits", *own]
+    run, _ = submitted(ONPREM, "check", "--cluster")
+    there = ["check", "--cluster", "--address", "auto", "--root", "/mnt/shared/runs"]
+    assert shlex.split(run[-1])[-6:] == there
+    run, _ = submitted(ONPREM, "check", "--cluster", "--root=/x")
+    assert "/mnt/shared/runs" not in run[-1]
     run, _ = submitted(ONPREM, "trials", "first")
     assert shlex.split(run[-1])[-3:] == ["famus-ray", "trials", "first"]
+
+
+def test_own_files_go_along_with_a_job_or_one_is_told_what_to_do(submitted, here, tmp_path):
+    (tmp_path / "nets.py").write_text("import parts\n")
+    (tmp_path / "parts.py").write_text("")
+    (tmp_path / "other.py").write_text("")
+    pack, make, send, away, unpack, run, _ = submitted(
+        ONPREM, "train", "digits", "model.name=nets:a"
+    )
+    assert pack[: pack.index(">")] == ["tar", "-czf", "-", "--", "nets.py", "parts.py"]
+    archive = pack[-1]
+    assert send == ["ray", "rsync-up", ONPREM, archive, f"~/{shlex.split(unpack[-1])[2]}"]
+    assert away == ["rm", archive]
+    folder = shlex.split(make[-1])[-1]
+    inner = shlex.split(run[-1])
+    assert inner[inner.index("--working-dir") + 1] == folder
+    assert not Path(archive).exists()
+    (tmp_path / "mine.sky.yaml").write_text(Path(SKY).read_text().replace("REPLACE-ME", "mine"))
+    line = ("--dry-run", "--", "train", "digits", "model.name=nets:a")
+    _, _, told = here("cluster", "submit", "mine.sky.yaml", *line)
+    assert "note: nets.py, parts.py: they go along if they are in the task's workdir" in told
 
 
 def test_several_machines_without_a_folder_that_all_see_are_refused(refused, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+import shutil
 from base64 import b64decode
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from famus_ray.cluster.ray_launcher import RayLauncher
+from famus_ray.cluster.running import run_all
 
 FILES = Path(__file__).parents[2] / "cluster" / "aws"
 RANGE = "203.0.113.7/32"
@@ -70,9 +74,8 @@ def deploy() -> None:
     )
 
 
-@cache
-def launched(name: str) -> dict[str, dict[str, Any]]:
-    """The machines of a file by the names of their types, one each, started as `ray up` does."""
+def prepared(name: str) -> tuple[Any, dict[str, Any]]:
+    """Ray's provider for a file and the file's content, as `ray up` prepares them."""
     from ray.autoscaler._private.providers import _get_node_provider_cls
     from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -81,12 +84,25 @@ def launched(name: str) -> dict[str, dict[str, Any]]:
     content = provider.fillout_available_node_types_resources(content)
     validate_config(content)
     content = provider.bootstrap_config(content)
-    cluster = provider(content["provider"], content["cluster_name"])
+    return provider(content["provider"], content["cluster_name"]), content
+
+
+def start(cluster: Any, content: dict[str, Any], kind: str) -> str:
+    """Starts a machine of a type; returns its id."""
+    is_head = kind == content["head_node_type"]
+    config = copy.deepcopy(content["available_node_types"][kind]["node_config"])
+    config |= content["head_node"] if is_head else {}
+    (number,) = cluster.create_node(config, labels(kind, is_head), 1)
+    return str(number)
+
+
+@cache
+def launched(name: str) -> dict[str, dict[str, Any]]:
+    """The machines of a file by the names of their types, one each, started as `ray up` does."""
+    cluster, content = prepared(name)
     machines = {}
     for kind, found in content["available_node_types"].items():
-        is_head = kind == content["head_node_type"]
-        config = copy.deepcopy(found["node_config"]) | (content["head_node"] if is_head else {})
-        (number,) = cluster.create_node(config, labels(kind, is_head), 1)
+        number = start(cluster, content, kind)
         machines[kind] = described(number) | {"resources": found["resources"]}
     for number in cluster.non_terminated_nodes({}):
         cluster.terminate_node(number)
@@ -180,3 +196,21 @@ def test_ray_made_no_role_or_security_group_of_its_own():
     assert {name for name in roles if "ray" in name} == {"famus-ray-head", "famus-ray-worker"}
     groups = client("ec2").describe_security_groups()["SecurityGroups"]
     assert {group["GroupName"] for group in groups} == {"default", "famus-ray"}
+
+
+@pytest.mark.usefixtures("aws")
+def test_what_is_left_of_a_cluster_is_listed_until_it_is_ended(capfd):
+    if shutil.which("aws") is None:
+        pytest.skip("needs awscli: it lists what is left")
+    left = RayLauncher().left(FILES / "gpu-spot.yaml")
+    assert run_all(left) == 0
+    capfd.readouterr()
+    cluster, content = prepared("gpu-spot.yaml")
+    number = start(cluster, content, "gpu")
+    assert run_all(left) == 1
+    printed, told = capfd.readouterr()
+    assert f"{number}\tg6.2xlarge\trunning\t" in printed
+    assert "\t150\tin-use\t" in printed
+    assert "still there: machines; `down` ends them" in told
+    cluster.terminate_node(number)
+    assert run_all(left) == 0

@@ -49,6 +49,18 @@ AWS = {
         "kill-time",
         "    node_config",
     ),
+    "a time of death that is none": (
+        "shutdown -h +1440",
+        "shutdown -c",
+        "kill-time",
+        "InstanceInitiatedShutdownBehavior",
+    ),
+    "a time of death in a month": (
+        "shutdown -h +1440",
+        "shutdown -h +43200",
+        "kill-time",
+        "InstanceInitiatedShutdownBehavior",
+    ),
     "Ray's role of all rights": (
         "      IamInstanceProfile: {Name: famus-ray-head}\n",
         "",
@@ -111,6 +123,12 @@ GCP = {
     "no time of death": (
         "        instanceTerminationAction: DELETE\n",
         "",
+        "kill-time",
+        "scheduling",
+    ),
+    "a time of death in a month": (
+        'seconds: "86400"',
+        'seconds: "2592000"',
         "kill-time",
         "scheduling",
     ),

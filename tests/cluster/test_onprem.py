@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,7 +16,21 @@ from famus_ray.records.ledger import read_events
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-SETTINGS = ("run.threads=1", "model.widths=[4,4,8]", "study.scheduler=none", "schedule.epochs=12")
+SETTINGS = ("run.threads=1", "model.name=nets:tiny", "study.scheduler=none", "schedule.epochs=12")
+NETS = """
+from torch import nn
+from parts import features
+
+def tiny(classes, channels):
+    return nn.Sequential(features(channels), nn.Linear(8, classes))
+"""
+PARTS = """
+from torch import nn
+
+def features(channels):
+    layers = nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +50,17 @@ def file(machines: Machines) -> Path:
     return path
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A working directory with a space and a network of one's own, which only the laptop has."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    shutil.copy(SOURCE / "search_spaces" / "quick.yaml", folder / "space.yaml")
+    (folder / "nets.py").write_text(NETS, encoding="utf-8")
+    (folder / "parts.py").write_text(PARTS, encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def famus_ray(machines: Machines, file: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(verb: str, *more: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -49,7 +75,7 @@ def famus_ray(machines: Machines, file: Path) -> Callable[..., subprocess.Comple
 
 
 def test_a_study_over_two_machines_outlives_one_of_them(
-    machines: Machines, file: Path, famus_ray, tmp_path: Path
+    machines: Machines, file: Path, famus_ray, own: Path, tmp_path: Path
 ):
     head, worker = machines.addresses
     machines.on(worker, "mount", "-t", "tmpfs", "tmpfs", "/mnt/shared")  # not the same folder
@@ -63,12 +89,18 @@ def test_a_study_over_two_machines_outlives_one_of_them(
     status = famus_ray("status").stdout
     assert "4.0 CPU" in status  # two machines of two cores
     assert famus_ray("submit", "--", "tune", "quick", "nosuch=1", code=2)  # exit codes come through
+    looked = famus_ray("submit", "--", "check", "--cluster").stdout
+    assert "ok      token: who has none is refused" in looked
+    for one, other in ((head, worker), (worker, head)):
+        assert f"\n{machines.name(one)} ({one})" in looked
+        assert f"all-reduce with {machines.name(other)} ({other}) by gloo over eth0" in looked
+    assert "run.root = /mnt/shared/runs: what " in looked
 
-    command = ("submit", str(file), "--", "tune", "quick", "--trials", "8", "--name", "study")
+    command = ("submit", str(file), "--", "tune", "space.yaml", "--trials", "8", "--name", "study")
     log = (tmp_path / "study.log").open("w+")
     study = subprocess.Popen(
         machines.laptop("famus-ray", "cluster", *command, *SETTINGS),
-        cwd=SOURCE, stdout=log, stderr=log, text=True,
+        cwd=own, stdout=log, stderr=log, text=True,
     )  # fmt: skip
     ledger = machines.shared / "runs" / "study" / "ledger.jsonl"
 
@@ -89,5 +121,8 @@ def test_a_study_over_two_machines_outlives_one_of_them(
     assert trials["epochs"].tolist() == [12] * 8
     assert trials["attempts"].max() == 2  # those of the lost machine were begun again
 
+    assert f"still there: Ray on {head}" in famus_ray("down", "--check", code=1).stderr
     assert "nothing is billed" in famus_ray("down").stdout
+    left = famus_ray("down", "--check", code=1)
+    assert (left.stdout, f"not known: Ray on {worker}" in left.stderr) == ("", True)
     assert [line for line in machines.processes(head) if "sshd" not in line] == []

@@ -76,3 +76,18 @@ def test_what_goes_to_standard_input_is_printed_and_passed_on(capfd):
 def test_output_goes_into_a_file(tmp_path: Path):
     assert run_all([python("print('x')", to=tmp_path / "new" / "a.tar")]) == 0
     assert (tmp_path / "new" / "a.tar").read_text() == "x\n"
+
+
+def test_what_is_left_is_told_and_asked_of_all(capfd):
+    asked = [
+        python("print('i-1 running')", left="machines"),
+        python("exit(3)", left="disks"),
+        python("import sys; print('nothing listed', file=sys.stderr)", left="addresses"),
+    ]
+    assert run_all(asked) == 1
+    printed, told = capfd.readouterr()
+    assert printed == "i-1 running\n"
+    assert "still there: machines" in told
+    assert "not known: disks" in told
+    assert "addresses" not in told
+    assert run_all(asked[2:]) == 0

@@ -6,6 +6,7 @@ from collections import namedtuple
 
 import pytest
 
+from famus_ray.cli import main
 from famus_ray.scale.machine import check_machine
 
 Usage = namedtuple("Usage", "total used free")
@@ -20,11 +21,16 @@ def test_this_machine_is_fit_without_starting_ray(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_full_disk_is_unfit(tmp_path, monkeypatch):
+def test_a_full_disk_is_unfit(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(100, 99, 1))
     (unfit,) = [f for f in check_machine(tmp_path, ray=False) if f.level == "unfit"]
     assert unfit.what.startswith("disk: 0.0 GiB free")
     assert "run.root" in unfit.mend
+    monkeypatch.setattr("sys.argv", ["famus-ray", "check", "--no-ray", "--root", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "unfit   disk: 0.0 GiB free" in capsys.readouterr().out
 
 
 @pytest.mark.ray
@@ -34,8 +40,6 @@ def test_ray_is_seen(ray_instance, tmp_path):
 
 
 def test_the_command_prints_json(capsys, monkeypatch, tmp_path):
-    from famus_ray.cli import main
-
     monkeypatch.setattr("sys.argv", ["famus-ray", "check", "--no-ray", "--json"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -11,6 +11,7 @@ from famus_ray.cluster.checks.json_schema import schema_problems
 from famus_ray.cluster.checks.ports import opened, too_wide
 from famus_ray.cluster.checks.ray_file import node_types
 from famus_ray.cluster.problem import Problem
+from famus_ray.cluster.ray_extent import lives_too_long
 from famus_ray.cluster.yaml_lines import Address, Marked
 
 __all__ = ["check_aws", "described"]
@@ -78,16 +79,13 @@ def _machine(marked: Marked, here: Address, config: dict[str, Any]) -> Iterator[
         what = f"{name}: no image; Ray's default is an Ubuntu 18.04 of another year"
         mend = "write ImageId: ami-..., or a LaunchTemplate that has one"
         yield marked.problem((*here, "ImageId"), "image", what, mend)
-    if config.get("InstanceInitiatedShutdownBehavior") != "terminate" or "shutdown" not in str(
-        config.get("UserData")
-    ):
-        what = f"{name}: the machine has no time at which it ends itself"
+    if (late := lives_too_long(config)) is not None:
         mend = (
             "write InstanceInitiatedShutdownBehavior: terminate, and in UserData "
             "`shutdown -h +1440`, in minutes"
         )
         address = (*here, "InstanceInitiatedShutdownBehavior")
-        yield marked.problem(address, "kill-time", what, mend)
+        yield marked.problem(address, "kill-time", f"{name}: {late}", mend)
 
 
 def _disks(marked: Marked, here: Address, config: dict[str, Any]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from famus_ray.cluster.checks.json_schema import schema_problems
 from famus_ray.cluster.checks.machine_types import check_machine_type
 from famus_ray.cluster.checks.ray_file import node_types
 from famus_ray.cluster.problem import Problem
+from famus_ray.cluster.ray_extent import lives_too_long
 from famus_ray.cluster.yaml_lines import Address, Marked
 
 __all__ = ["check_gcp", "described"]
@@ -119,11 +120,9 @@ def _image(marked: Marked, here: Address) -> Iterator[Problem]:
 
 
 def _ends(marked: Marked, here: Address) -> Iterator[Problem]:
-    times = marked.mapping((*here, "scheduling"))
-    if not times.get("maxRunDuration") or times.get("instanceTerminationAction") != "DELETE":
-        what = f"{here[1]}: the machine has no time at which it ends itself"
+    if (late := lives_too_long(marked.mapping(here))) is not None:
         mend = (
             'write scheduling: {maxRunDuration: {seconds: "86400"}, '
             "instanceTerminationAction: DELETE}"
         )
-        yield marked.problem((*here, "scheduling"), "kill-time", what, mend)
+        yield marked.problem((*here, "scheduling"), "kill-time", f"{here[1]}: {late}", mend)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from famus_ray.cluster.checks.ray_file import node_types
 from famus_ray.cluster.problem import Problem
+from famus_ray.cluster.ray_extent import is_spot
 from famus_ray.cluster.yaml_lines import Address, Marked
 
 __all__ = ["check_placeholders", "check_safety", "dashboard_host"]
@@ -129,10 +130,6 @@ def _head(marked: Marked) -> Iterator[Problem]:
     """A head on a machine that may be taken away takes the whole cluster with it."""
     name = str(marked.at("head_node_type"))
     here: Address = ("available_node_types", name, "node_config")
-    market = marked.at((*here, "InstanceMarketOptions", "MarketType"))
-    model = marked.at((*here, "scheduling", "provisioningModel"))
-    priority = marked.at((*here, "azure_arm_parameters", "priority"))
-    preemptible = marked.at((*here, "scheduling", "preemptible"))
-    if market == "spot" or model == "SPOT" or priority in ("Spot", "Low") or preemptible:
+    if is_spot(marked.mapping(here)):
         what = f"{name}: the head is on a spot machine, and the cluster ends with it"
         yield marked.problem(here, "head-on-spot", what, "take an on-demand machine for the head")
