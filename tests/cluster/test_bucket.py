@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,7 @@ def file(machines: Machines, bucket: str) -> Path:
     for old, new in {"10.0.0.4": head, "10.0.0.5": worker, "ubuntu": "root"}.items():
         text = text.replace(old, new)
     content = yaml.safe_load(text)
+    content["cluster_name"] = f"famus-bucket-{os.getpid()}"  # Ray remembers clusters by it in /tmp
     content["metadata"]["runs"] = bucket
     content["auth"]["ssh_private_key"] = str(machines.key)
     content["head_setup_commands"] = content["worker_setup_commands"] = []

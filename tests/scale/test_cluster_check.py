@@ -90,6 +90,7 @@ def unfit(findings: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_a_fit_cluster_is_fit_and_nothing_is_left_in_the_folder(cluster: Cluster, tmp_path: Path):
     words = ["check", "--cluster", "--address", cluster.address, "--root", f"{tmp_path}/runs"]
     told = run("from famus_ray.cli import main; main()", *words, "--json", code=0)
@@ -133,6 +134,7 @@ def node_that_does_not_see(folder: Path, address: str) -> Iterator[None]:
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_faulty_nodes_are_named_and_the_others_are_fit(cluster: Cluster, tmp_path: Path):
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare: a node gets file systems of its own")
@@ -159,6 +161,7 @@ def test_faulty_nodes_are_named_and_the_others_are_fit(cluster: Cluster, tmp_pat
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_a_node_that_does_not_answer_in_time_is_named(cluster: Cluster, tmp_path: Path):
     told = run(CHECK, cluster.address, str(tmp_path), "0.05", code=0)
     found = {label.split(" (")[0]: findings for label, findings in told.items()}
