@@ -15,6 +15,10 @@ import pytest
 
 import famus_ray as fr
 from famus_ray import store
+from famus_ray.config.schema import DataConfig
+from famus_ray.data.made_up import make
+from famus_ray.data.readers import read_source
+from famus_ray.data.shards.prepare import prepare
 from famus_ray.files import write_text
 from famus_ray.records.ledger import append_event, read_events
 from famus_ray.scale.stopping import machine_fault
@@ -148,6 +152,31 @@ def test_names_are_new_in_the_store_not_only_here(bucket, machine):
     assert fr.train("digits", *few, quiet=True).path.name == "digits-ce-2"
     with pytest.raises(fr.UserError, match="there already"):
         fr.train("digits", *few, "run.name=digits-ce", quiet=True)
+
+
+def test_shards_are_read_where_they_are(bucket, machine, tmp_path):
+    images, shards = tmp_path / "images", tmp_path / "shards"
+    make("folders", images, images=40, size=20)
+    settings = {
+        "noise": {"kind": "none"}, "method": "ce", "schedule": {"epochs": 1}, "quiet": True,
+        "model": {"name": "preact_resnet8"},
+        "run": {"root": str(tmp_path), "threads": 1, "batch_size": 8},
+    }  # fmt: skip
+    data = {"image_size": 16, "storage": "disk", "meta_per_class": 0}
+    source = read_source(DataConfig(name="folders", root=str(images), **data))
+    prepare(source, "folders", shards, per_shard=12)
+    system, prefix = store.system.file_system(bucket(""))
+    for path in shards.iterdir():
+        with system.open_output_stream(f"{prefix}/shards/{path.name}") as stream:
+            stream.write(path.read_bytes())
+    there = fr.train(None, data={"name": "shards", "root": bucket("shards"), **data}, **settings)
+    here = fr.train(None, data={"name": "shards", "root": str(shards), **data}, **settings)
+    found, expected = (fr.load_curves(run.path) for run in (there, here))
+    same = ~found["metric"].str.startswith("time/")
+    assert found[same]["value"].tolist() == expected[same]["value"].tolist()
+    assert not [*machine("first").rglob("*.parquet")]  # nothing was copied to this machine
+    with pytest.raises(fr.UserError, match="of data in an object store shards are read only"):
+        fr.train(None, data={"name": "folders", "root": bucket("shards"), **data}, **settings)
 
 
 SPACE = """

@@ -98,7 +98,8 @@ def data_prepare(
         return
     for name, split in manifest.splits.items():
         without = f", {split.skipped:,} damaged ones left out" if split.skipped else ""
-        print(f"{name}: {split.images:,} images in {len(split.files):,} files{without}")
+        many = "1 file" if len(split.files) == 1 else f"{len(split.files):,} files"
+        print(f"{name}: {split.images:,} images in {many}{without}")
     print(f"next: famus-ray data check {quoted(to)}; famus-ray train {quoted(to)}")
 
 

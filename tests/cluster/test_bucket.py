@@ -89,9 +89,11 @@ def test_a_study_of_two_machines_goes_on_where_there_is_the_bucket_alone(
 ):
     sockets = tempfile.mkdtemp(prefix="fr", dir="/tmp")  # their paths must stay short
 
+    settings = {**KEYS, "RAY_TMPDIR": sockets}
+
     def laptop(*words: str, folder: Path = tmp_path) -> str:
         done = subprocess.run(
-            machines.laptop("famus-ray", *words, **KEYS, RAY_TMPDIR=sockets),
+            machines.laptop("famus-ray", *words, **settings),
             cwd=folder, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -103,7 +105,7 @@ def test_a_study_of_two_machines_goes_on_where_there_is_the_bucket_alone(
     laptop("cluster", "up", str(file), folder=SOURCE)
     with (tmp_path / "study.log").open("w") as log:
         submitted = subprocess.Popen(
-            machines.laptop("famus-ray", "cluster", "submit", str(file), "--", *TUNE, **KEYS),
+            machines.laptop("famus-ray", "cluster", "submit", str(file), "--", *TUNE, **settings),
             cwd=SOURCE, stdout=log, stderr=log,
         )  # fmt: skip
         while submitted.poll() is None and len(nodes(machines)) < 2:

@@ -27,7 +27,8 @@ def findings_on_shards(root: Path, *, every: bool) -> Iterator[Finding]:
     manifest = manifest_of(str(root))
     files = [file for split in manifest.splits.values() for file in split.files]
     scaled = f", scaled to {manifest.resized} pixels" if manifest.resized else ""
-    many = f"{len(files):,} files, {in_gib(sum(file.bytes for file in files))}"
+    total = sum(file.bytes for file in files)
+    many = f"{len(files):,} files" + (f", {in_gib(total)}" if total >= 2**30 else "")
     yield Finding("ok", f"shards of {manifest.name}{scaled}: {many}")
     if skipped := sum(split.skipped for split in manifest.splits.values()):
         what = f"{skipped:,} damaged images are not in them, and listed in {root / SKIPPED}"
