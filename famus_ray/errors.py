@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "UserError",
     "did_you_mean",
     "first_line",
+    "last_line",
     "near",
     "suggestion",
 ]
@@ -42,6 +44,12 @@ class Diverged(RuntimeError):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its type if there is no message."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def last_line(error: str | None) -> str:
+    """The last line of a traceback, without the module of the exception's type."""
+    lines = (error or "").strip().splitlines() or ["no reason given"]
+    return re.sub(r"^[\w.]*\.(?=\w+: )", "", lines[-1])
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:

@@ -128,11 +128,12 @@ def show_study(path: Path, as_json: bool) -> None:
 
     Exits with 1 if no trial is the best, unless all of them were only cut.
     """
-    from famus_ray.reading.folders import load_trials
+    from famus_ray.reading.loaded import load
     from famus_ray.reading.pareto import cost_columns, pareto_front
-    from famus_ray.reading.trials import best_trial, state_counts, why_failed, why_no_best
+    from famus_ray.reading.trials import state_counts, why_failed, why_no_best
 
-    trials, best = load_trials(path), best_trial(path)
+    study = load(path)
+    trials, best = study.trials, study.best
     counts = state_counts(trials)
     front = pareto_front(trials) if cost_columns(trials) else None
     if as_json:
@@ -152,10 +153,10 @@ def show_study(path: Path, as_json: bool) -> None:
             f"{shown(path)}\nnext: famus-ray trials {quoted(path)}; famus-ray report {quoted(path)}"
         )
     if best is None:
-        say(f"famus-ray: {why_no_best(path)}")
+        say(f"famus-ray: {why_no_best(trials, path)}")
         if (trials["state"] != "interrupted").any():
             sys.exit(1)
-    if why := why_failed(path):
+    if why := why_failed(trials, path):
         say(f"famus-ray: {why}")
 
 
