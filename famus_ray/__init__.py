@@ -52,7 +52,12 @@ def __getattr__(name: str) -> Any:
     """Imports a name on first use, so that torch, Ray and pandas load only when needed."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        from famus_ray.errors import not_installed
+
+        raise (not_installed(error, f"famus_ray.{name}") or error) from error
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from famus_ray.errors import UserError
+from famus_ray.errors import NotInstalled
 from famus_ray.reading.loaded import Loaded, load
 from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.trials import is_replica, settings_of
@@ -53,7 +53,7 @@ def load_study(study: str | Path) -> Study:
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise UserError("load_study: needs Optuna; pip install optuna") from error
+        raise NotInstalled("load_study: needs Optuna; pip install optuna") from error
     found = load(study)
     trials = found.trials[~is_replica(found.trials)]
     costs = cost_columns(trials)
