@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from famus_ray.reading.comparison import compare
     from famus_ray.reading.folders import load_curves, load_samples, load_trials
     from famus_ray.reading.labels import load_labels
     from famus_ray.reading.loaded import load
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from famus_ray.reading.summary import summarise
 
 _HOME = {
+    "compare": "comparison",
     "load": "loaded",
     "load_curves": "folders",
     "load_labels": "labels",
@@ -22,6 +24,7 @@ _HOME = {
     "summarise": "summary",
 }
 __all__ = [
+    "compare",
     "load",
     "load_curves",
     "load_labels",
