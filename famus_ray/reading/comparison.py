@@ -16,6 +16,7 @@ from famus_ray.errors import UserError, did_you_mean
 from famus_ray.reading.loaded import Loaded
 from famus_ray.reading.many import Names, loaded_runs
 from famus_ray.reading.summary import summarise
+from famus_ray.reading.text_tables import comparison_latex, comparison_markdown, label
 from famus_ray.reading.trials import is_replica
 from famus_ray.records.folders import load_config
 
@@ -23,8 +24,8 @@ __all__ = ["MEASURES", "OVER", "Comparison", "compare", "interval"]
 
 OVER = ("data.name", "noise.kind", "noise.rate")
 MEASURES = {
-    "last10": "test accuracy in %, mean of the last ten epochs",
-    "best": "test accuracy in %, at the epoch that the run selected",
+    "last10": "test accuracy, mean of the last ten epochs",
+    "best": "test accuracy, at the epoch that the run selected",
     "seconds_per_step": "seconds per training step",
 }
 # Settings in which the runs of one cell may differ: they change no result, or are its chance.
@@ -72,14 +73,10 @@ class Comparison:
 
     def to_markdown(self) -> str:
         """The comparison as Markdown: methods by conditions, ranks of several, and tests."""
-        from famus_ray.reading.text_tables import comparison_markdown
-
         return comparison_markdown(self)
 
     def to_latex(self) -> str:
         """The table of methods by conditions as LaTeX, for booktabs."""
-        from famus_ray.reading.text_tables import comparison_latex
-
         return comparison_latex(self)
 
 
@@ -292,8 +289,3 @@ def _groups(
     else:
         for key, rows in frame.groupby([*keys], sort=False, dropna=False):
             yield key if isinstance(key, tuple) else (key,), rows
-
-
-def label(values: Sequence[Any]) -> str:
-    """Values of settings as the name of a method or condition."""
-    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)

@@ -11,7 +11,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from famus_ray.reading.comparison import Comparison
 
-__all__ = ["comparison_latex", "comparison_markdown", "latex", "markdown"]
+__all__ = ["comparison_latex", "comparison_markdown", "label", "latex", "markdown"]
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -42,7 +42,7 @@ def comparison_markdown(found: Comparison) -> str:
         [name, *(f"**{c}**" if (at, i) in best else c for i, c in enumerate(own))]
         for at, (name, *own) in enumerate(rows)
     ]
-    parts = [markdown(pd.DataFrame(cells, columns=heads)), f"{_sentence(found.method)}\n"]
+    parts = [markdown(pd.DataFrame(cells, columns=heads)), f"{_caption(found)}\n"]
     if len(found.ranks.columns) > 2:
         parts.append(markdown(found.ranks.reset_index()))
     if len(found.tests):
@@ -58,15 +58,18 @@ def comparison_latex(found: Comparison) -> str:
         for at, (name, *own) in enumerate(rows)
     ]
     places = "l" + "r" * (len(heads) - 1)
-    return f"% {_sentence(found.method)}\n{_tabular(places, [*map(_escaped, heads)], cells)}"
+    return f"% {_caption(found)}\n{_tabular(places, [*map(_escaped, heads)], cells)}"
+
+
+def label(values: Sequence[Any]) -> str:
+    """Values of settings as the name of a method or condition."""
+    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
 
 def _by_conditions(
     found: Comparison,
 ) -> tuple[list[str], list[list[str]], set[tuple[int, int]]]:
     """Heads, rows of a method's name and its cells, and the places of each condition's best."""
-    from famus_ray.reading.comparison import label
-
     table, percent = found.table, found.measure != "seconds_per_step"
     conditions = [label(row) for row in table[[*found.over]].itertuples(index=False)]
     methods = [label(row) for row in table[[*found.by]].itertuples(index=False)]
@@ -87,8 +90,9 @@ def _mean_and_std(mean: float, std: float, seeds: int, percent: bool) -> str:
     return (f"{mean * 100:.2f}" if percent else f"{mean:.4g}") + f"{spread} ({seeds})"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}; in brackets the number of seeds."
+def _caption(found: Comparison) -> str:
+    unit = "" if found.measure == "seconds_per_step" else "In %: "
+    return f"{unit}{found.method}; in brackets the number of seeds."
 
 
 def _tabular(places: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

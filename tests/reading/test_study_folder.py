@@ -14,13 +14,13 @@ from famus_ray import (
     load_trials,
     summarise,
 )
-from famus_ray.cli.output import show_trials
 from famus_ray.reading.figures import epochs_figure, slices_figure, trial_curves_figure
 from famus_ray.reading.labels import rank_labels
 from famus_ray.reading.loaded import load
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.ranking import ranked
 from famus_ray.reading.trials import best_of
+from famus_ray.reading.writing import write_frame
 from famus_ray.records.folders import find_folder
 from famus_ray.records.ledger import append_event
 from famus_ray.records.tables import CURVES, SAMPLES, TRIALS, read_table, write_table
@@ -241,14 +241,14 @@ def test_null_is_a_value_and_no_value_is_none(tmp_path):
     assert trials["param.meta.rate"].tolist() == ["null", 0.1]
     assert trials["param.meta.k"].isna().tolist() == [False, True]
     assert load(tmp_path).best.settings == {"meta.rate": None, "meta.k": 3}
-    show_trials(trials.copy(), tmp_path / "t.parquet", as_json=False)
+    write_frame(trials, tmp_path / "t.parquet", "trials")
     read = pd.read_parquet(tmp_path / "t.parquet")
     assert read["param.meta.rate"].tolist() == ["null", "0.1"]
     write_table(tmp_path / "trials.parquet", TRIALS, trials)
     assert read_table(tmp_path / "trials.parquet", TRIALS)["param.meta.rate"].tolist() == [
         "null", "0.1",
     ]  # fmt: skip
-    show_trials(trials.copy(), tmp_path / "t.csv", as_json=False)
+    write_frame(trials, tmp_path / "t.csv", "trials")
     csv = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
     assert csv["param.meta.rate"].tolist() == ["null", "0.1"]
     assert csv["param.meta.k"].tolist() == ["3", ""]
