@@ -28,7 +28,7 @@ test-cluster: $(INSTALLED)
 test-minimum:
 	test -x .venv-minimum/bin/pip || $(PYTHON) -m venv .venv-minimum
 	.venv-minimum/bin/pip install --quiet --disable-pip-version-check uv
-	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e .
+	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct -e ".[train]"
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python cleanlab cmaes wandb "mlflow-skinny>=3.0" \
 		"sqlalchemy>=2.0" "alembic>=1.13" "moto[server]>=5.1" boto3 kubernetes google-api-python-client cfn-lint \
 		pytest pytest-timeout pytest-xdist hypothesis jsonschema

@@ -22,7 +22,8 @@ from famus_ray.config.schema import Config
 from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.progress.epoch_bar import EpochProgress
-from famus_ray.reading.folders import load_curves, summarise
+from famus_ray.reading.folders import load_curves
+from famus_ray.reading.summary import summarise
 from famus_ray.records.run_folder import RunFolder
 from famus_ray.scale.many import train_many
 

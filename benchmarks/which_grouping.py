@@ -76,7 +76,7 @@ def section(trials: pd.DataFrame, space_file: Path) -> str:
         "|---" * 5 + "|",
     ]
     for setting in CHOICES:
-        for choice, rows in trials.groupby(PARAMETER + setting):
+        for choice, rows in trials.groupby(PARAMETER + setting, observed=True):
             cells = [_mean(rows[c]) for c in ("value", "test_best", "test_last10")]
             lines.append(f"| `{setting}={choice}` | {len(rows)} | {' | '.join(cells)} |")
     shares, newline = parameter_importance(trials, read_ranges(space_file)), "\n"
@@ -106,7 +106,10 @@ def matter(shares: pd.DataFrame) -> str:
 def widest(trials: pd.DataFrame, setting: str, rng: np.random.Generator) -> str:
     """In words: the pair of choices whose test accuracy over the last ten epochs differs most
     surely. The level is of all pairs together (Bonferroni)."""
-    groups = {c: rows["test_last10"].to_numpy() for c, rows in trials.groupby(PARAMETER + setting)}
+    groups = {
+        c: rows["test_last10"].to_numpy()
+        for c, rows in trials.groupby(PARAMETER + setting, observed=True)
+    }
     found = []
     pairs = list(combinations(groups, 2))
     tail = (1 - LEVEL) / 2 / len(pairs)

@@ -235,9 +235,11 @@ def _told_only_here(config: Config) -> Iterator[str]:
 
 def _study_result(path: Path) -> StudyResult:
     from famus_ray.errors import UserError
-    from famus_ray.reading.trials import best_trial, why_no_best
+    from famus_ray.reading.loaded import load
+    from famus_ray.reading.trials import why_no_best
 
-    best = best_trial(path)
+    found = load(path)
+    best = found.best
     if best is None:
-        raise UserError(why_no_best(path))
+        raise UserError(why_no_best(found.trials, path))
     return StudyResult(path, best.settings, best.value)

@@ -17,9 +17,10 @@ from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.progress.epoch_bar import EpochProgress
 from famus_ray.progress.study_view import StudyProgress
+from famus_ray.reading.loaded import load
 from famus_ray.reading.report import write_report
 from famus_ray.reading.retrained import comparison, load_retrained
-from famus_ray.reading.trials import BestTrial, best_trial, why_no_best
+from famus_ray.reading.trials import BestTrial, why_no_best
 from famus_ray.run_path import claimed_new
 from famus_ray.scale.cluster import available_cpus, cluster
 from famus_ray.scale.many import train_many
@@ -108,9 +109,10 @@ def _tune(space: Space, path: Path) -> BestTrial:
     progress = StudyProgress(space.base.config, TRIALS)
     with progress:
         run_study(space, path, progress.on_trial)
-    best = best_trial(path)
+    found = load(path)
+    best = found.best
     if best is None:
-        raise UserError(why_no_best(path))
+        raise UserError(why_no_best(found.trials, path))
     return best
 
 

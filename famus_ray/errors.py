@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 __all__ = [
     "DataNotHere",
     "Diverged",
+    "NotInstalled",
     "StudyStopped",
     "UserError",
     "did_you_mean",
     "first_line",
+    "last_line",
     "near",
+    "not_installed",
     "suggestion",
 ]
+
+
+_OF_TRAINING = {
+    "PIL", "optuna", "psutil", "ray", "safetensors", "tensorboardX", "timm", "torch", "torchvision",
+}  # fmt: skip
 
 
 class UserError(ValueError):
@@ -35,6 +44,10 @@ class StudyStopped(RuntimeError):
     """
 
 
+class NotInstalled(UserError):
+    """A part of famus_ray that is not installed; the message says what to type."""
+
+
 class Diverged(RuntimeError):
     """The training loss is no longer finite; exit code 1."""
 
@@ -42,6 +55,28 @@ class Diverged(RuntimeError):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its type if there is no message."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def not_installed(error: ModuleNotFoundError, what: str) -> NotInstalled | None:
+    """The error to raise where a package of the extra `train` is missing; None for another one.
+
+    Args:
+        error: of the import.
+        what: the command or function that needs it.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in _OF_TRAINING:
+        return None
+    return NotInstalled(
+        f"{what}: needs {package}, and what is installed here only reads; "
+        "pip install 'famus-ray[train]'"
+    )
+
+
+def last_line(error: str | None) -> str:
+    """The last line of a traceback, without the module of the exception's type."""
+    lines = (error or "").strip().splitlines() or ["no reason given"]
+    return re.sub(r"^[\w.]*\.(?=\w+: )", "", lines[-1])
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import famus_ray as fr
@@ -21,6 +22,7 @@ from famus_ray.data.readers import read_source
 from famus_ray.data.shards.prepare import prepare
 from famus_ray.files import write_text
 from famus_ray.records.ledger import append_event, read_events
+from famus_ray.records.tables import CURVES, write_table
 from famus_ray.scale.stopping import machine_fault
 
 PROGRAM = str(Path(sys.executable).with_name("famus-ray"))
@@ -66,6 +68,17 @@ def test_a_path_of_a_working_copy_says_which_url_it_stands_for(machine):
     assert store.shown(copy) == url
     assert store.shown("runs/a") == "runs/a"
     assert not store.is_url("runs/a")
+
+
+def test_several_runs_of_a_store_are_read_by_a_pattern(bucket, machine):
+    curves = pd.DataFrame({"epoch": [1], "metric": ["test/top1"], "value": [0.5]})
+    for name in ("ce-1", "ce-2", "other"):
+        copy = store.working_copy(bucket(f"several/{name}"))
+        write_table(copy / "curves.parquet", CURVES, curves)
+        write_text(copy / "config.yaml", "run: {}")
+    machine("second")
+    frame = fr.load_curves(bucket("several/ce-*"))
+    assert frame["run"].tolist() == [bucket("several/ce-1"), bucket("several/ce-2")]
 
 
 def test_files_are_the_same_on_another_machine_and_its_changes_come_back(bucket, machine):

@@ -17,7 +17,7 @@ from famus_ray.cli.cluster import cluster_app
 from famus_ray.cli.data import data_app
 from famus_ray.cli.presets import presets_app
 from famus_ray.cli.spaces import spaces_app
-from famus_ray.errors import Diverged, StudyStopped, UserError
+from famus_ray.errors import Diverged, StudyStopped, UserError, not_installed
 from famus_ray.files import NotWritten
 
 __all__ = ["main"]
@@ -34,7 +34,9 @@ for command in (
     study.tune,
     study.resume,
     study.extend,
-    study.trials,
+    read.trials,
+    read.show,
+    read.compare,
     runs.runs,
     read.report,
     labels.labels,
@@ -61,6 +63,11 @@ def main() -> None:
             app()
     except UserError as error:
         print(f"famus-ray: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (missing := not_installed(error, " ".join(sys.argv[1:2]))) is None:
+            raise
+        print(f"famus-ray: {missing}", file=sys.stderr)
         sys.exit(2)
     except (Diverged, StudyStopped, NotWritten) as error:
         print(f"famus-ray: {error}", file=sys.stderr)

@@ -43,8 +43,11 @@ def labels(
     from famus_ray.cli.output import say
     from famus_ray.reading.folders import load_samples
     from famus_ray.reading.labels import estimate_wrong, load_labels, what_is_missing, why_weak
-    from famus_ray.records.folders import find_folder
+    from famus_ray.records.folders import find_folder, is_study
 
+    folder = find_folder(name)
+    if is_study(folder):
+        raise UserError(f"{folder}: a study; name one of its runs, such as {folder}/trials/0000")
     ranked, warning, notes = load_labels(name), why_weak(name), what_is_missing(name)
     for line in [warning, *notes] if warning else notes:
         say(f"famus-ray: {line}")
@@ -54,10 +57,10 @@ def labels(
         _write_page(find_folder(name), ranked, to, top or 200, notes, warning)
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif to is not None:
-        from famus_ray.cli.output import write_frame
         from famus_ray.reading.label_names import to_correct
+        from famus_ray.reading.writing import write_frame
 
-        write_frame(to_correct(ranked.head(top or len(ranked))), to)
+        write_frame(to_correct(ranked.head(top or len(ranked))), to, "labels")
         print(json.dumps({"labels": str(to)}) if as_json else to)
     elif as_json:
         print(ranked.head(top or len(ranked)).to_json(orient="records"))

@@ -29,11 +29,10 @@ __all__ = [
     "print_table",
     "quoted",
     "say",
+    "short",
     "show_demo",
     "show_run",
     "show_study",
-    "show_trials",
-    "write_frame",
 ]
 
 
@@ -128,11 +127,12 @@ def show_study(path: Path, as_json: bool) -> None:
 
     Exits with 1 if no trial is the best, unless all of them were only cut.
     """
-    from famus_ray.reading.folders import load_trials
+    from famus_ray.reading.loaded import load
     from famus_ray.reading.pareto import cost_columns, pareto_front
-    from famus_ray.reading.trials import best_trial, state_counts, why_failed, why_no_best
+    from famus_ray.reading.trials import state_counts, why_failed, why_no_best
 
-    trials, best = load_trials(path), best_trial(path)
+    study = load(path)
+    trials, best = study.trials, study.best
     counts = state_counts(trials)
     front = pareto_front(trials) if cost_columns(trials) else None
     if as_json:
@@ -144,7 +144,7 @@ def show_study(path: Path, as_json: bool) -> None:
     else:
         print("  ".join(f"{count} {state}" for state, count in counts.items()))
         if best is not None:
-            settings = " ".join(f"{key}={_short(value)}" for key, value in best.settings.items())
+            settings = " ".join(f"{key}={short(value)}" for key, value in best.settings.items())
             print(f"best: trial {best.number}, {best.headline}\n  {settings}")
         if front is not None:
             print(f"Pareto front: trials {', '.join(map(str, front['trial']))}")
@@ -152,51 +152,11 @@ def show_study(path: Path, as_json: bool) -> None:
             f"{shown(path)}\nnext: famus-ray trials {quoted(path)}; famus-ray report {quoted(path)}"
         )
     if best is None:
-        say(f"famus-ray: {why_no_best(path)}")
+        say(f"famus-ray: {why_no_best(trials, path)}")
         if (trials["state"] != "interrupted").any():
             sys.exit(1)
-    if why := why_failed(path):
+    if why := why_failed(trials, path):
         say(f"famus-ray: {why}")
-
-
-def show_trials(trials: pd.DataFrame, to: Path | None, as_json: bool) -> None:
-    """Prints the trials as a table or JSON, or writes them to a CSV or Parquet file."""
-    if to is not None:
-        write_frame(trials, to)
-        print(json.dumps({"trials": str(to)}) if as_json else to)
-    elif as_json:
-        print(trials.to_json(orient="records", date_format="iso"))
-    else:
-        from famus_ray.reading.ranking import marks
-        from famus_ray.reading.trials import best_of, states
-        from famus_ray.records.ledger import COST, EXCESS, PARAMETER
-
-        best = best_of(trials)
-        mark = marks(trials)
-        trials["state"] = states(trials) + mark.where(mark.eq(""), ", " + mark)
-        settings = [c for c in trials if str(c).startswith(PARAMETER)]
-        again = [c for c in ("replicates", "parent", "from_epoch") if trials[c].notna().any()]
-        spread = [c for c in ("value_std",) if trials[c].notna().any()]
-        why = [c for c in ("reason",) if trials[c].notna().any()]
-        shown = (COST, EXCESS, "test_", "seeds", "seconds_per")
-        more = [c for c in trials if str(c).startswith(shown)]
-        columns = [
-            "trial",
-            "state",
-            *again,
-            "value",
-            *spread,
-            *more,
-            "epochs",
-            "seconds",
-            *settings,
-            *why,
-        ]
-        rows = trials[columns].astype(object).where(trials[columns].notna(), "")
-        names = [str(c).removeprefix(PARAMETER).removeprefix(COST) for c in columns]
-        print_table(names, [[_short(v) for v in row] for row in rows.itertuples(index=False)])
-        if best is not None and best.seeds:
-            say(f"best: trial {best.number}, {best.headline}")
 
 
 def show_demo(result: DemoResult, as_json: bool) -> None:
@@ -231,20 +191,7 @@ def show_demo(result: DemoResult, as_json: bool) -> None:
 def print_frame(frame: pd.DataFrame) -> None:
     """Prints a data frame as a table."""
     rows = frame.astype(object).to_numpy().tolist()
-    print_table([str(c) for c in frame], [[_short(value) for value in row] for row in rows])
-
-
-def write_frame(frame: pd.DataFrame, to: Path) -> None:
-    """Writes a CSV or Parquet file, completely or not at all."""
-    from famus_ray.files import replaced
-
-    with replaced(to) as temporary:
-        if to.suffix == ".csv":
-            frame.to_csv(temporary, index=False)
-        else:
-            from famus_ray.records.tables import of_one_type
-
-            of_one_type(frame).to_parquet(temporary, index=False)
+    print_table([str(c) for c in frame], [[short(value) for value in row] for row in rows])
 
 
 def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -260,7 +207,8 @@ def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print(table)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as text of a table; numbers with four digits."""
     if value is None:
         return "null"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

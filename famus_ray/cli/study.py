@@ -1,4 +1,4 @@
-"""Commands of a study: search, and the table of its trials."""
+"""Commands that run a study: `tune`, `resume` and `extend`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from famus_ray.cli.options import AsJson, DryRun, Name, OrResume, Overrides, check_target
+from famus_ray.cli.options import AsJson, DryRun, Name, OrResume, Overrides
 from famus_ray.store import shown
 
-__all__ = ["extend", "resume", "trials", "tune"]
+__all__ = ["extend", "resume", "tune"]
 
 
 def tune(
@@ -149,28 +149,3 @@ def _shown_at_last(path: Path, as_json: bool) -> Iterator[None]:
         show_study(path, as_json)
         sys.exit(1)
     show_study(path, as_json)
-
-
-def trials(
-    name: Name,
-    to: Annotated[Path | None, typer.Option("--to", help="A .csv or .parquet file.")] = None,
-    test: Annotated[
-        bool, typer.Option("--test", help="With the test accuracy, mean and deviation over seeds.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """The table of a study's trials, the best first, repeats of a leader beneath it."""
-    if to is not None:
-        check_target(to, ".csv", ".parquet")
-    from famus_ray.cli.output import show_trials
-    from famus_ray.reading.folders import load_trials
-    from famus_ray.reading.ranking import ranked
-
-    table = load_trials(name)
-    if test:
-        from famus_ray.reading.folders import load_curves
-        from famus_ray.reading.trials import with_test_accuracy
-        from famus_ray.records.folders import load_config
-
-        table = with_test_accuracy(table, load_curves(name), load_config(name)["run"]["select"])
-    show_trials(ranked(table), to, as_json)

@@ -47,7 +47,9 @@ def _wide(curves: pd.DataFrame, prefix: str) -> pd.DataFrame:
     The columns' names are without the prefix.
     """
     rows = curves[curves["metric"].str.startswith(prefix)]
-    table = rows.pivot_table(index="epoch", columns="metric", values="value", sort=False)
+    table = rows.pivot_table(
+        index="epoch", columns="metric", values="value", sort=False, observed=True
+    )
     return table.rename(columns=lambda name: str(name).removeprefix(prefix)).sort_index()
 
 

@@ -178,12 +178,12 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
         log: whether the axis of the setting is logarithmic.
     """
     figure = new_figure(setting, "value")
-    given = trials[PARAMETER + setting]
+    given = trials[PARAMETER + setting].astype(object)
     numbers = pd.to_numeric(given, errors="coerce")
     has_words = bool((given.notna() & numbers.isna()).any())
     for state, rows in trials[given.notna()].groupby(states(trials)):
         figure.add_scatter(
-            x=rows[PARAMETER + setting].astype(str if has_words else float),
+            x=given[rows.index].astype(str if has_words else float),
             y=rows["value"],
             mode="markers",
             marker={
@@ -205,7 +205,7 @@ def slices_figure(trials: pd.DataFrame, setting: str, *, log: bool) -> go.Figure
 def curves_figure(curves: pd.DataFrame, quantity: str) -> go.Figure:
     """One quantity of a run over epochs, one line per split."""
     figure = epochs_figure(quantity, curves["epoch"])
-    for metric, rows in curves.groupby("metric"):
+    for metric, rows in curves.groupby("metric", observed=True):
         if str(metric).endswith(f"/{quantity}"):
             name = str(metric).removesuffix(f"/{quantity}")
             figure.add_scatter(x=rows["epoch"], y=rows["value"], name=name, line={"width": 2.5})

@@ -2,53 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import shlex
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pandas as pd
 
-from famus_ray.errors import UserError
-from famus_ray.records.folders import find_folder, is_study, load_config
-from famus_ray.records.ledger import is_held, table_of
-from famus_ray.records.rebuilt import all_events
-from famus_ray.records.samples import read_samples
-from famus_ray.records.tables import CURVES, TRIALS, read_table
+from famus_ray.reading.many import Names, of_each
 
-__all__ = [
-    "RunSummary",
-    "load_curves",
-    "load_samples",
-    "load_trials",
-    "summarise",
-]
+__all__ = ["load_curves", "load_samples", "load_trials"]
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """The results of a run; accuracies are shares in [0, 1].
-
-    Attributes:
-        epochs: completed.
-        best_epoch: epoch of the highest accuracy on `selected_on`, the latest one of ties.
-        best: test accuracy at that epoch.
-        last10: mean test accuracy of the last ten epochs.
-        seconds_per_step: mean over the epochs.
-        selected_on: the split that picked the best epoch, validation or test.
-    """
-
-    epochs: int
-    best_epoch: int
-    best: float
-    last10: float
-    seconds_per_step: float
-    selected_on: str
-
-
-def load_trials(study: str | Path) -> pd.DataFrame:
+def load_trials(studies: Names) -> pd.DataFrame:
     """The trials of a study, one row per trial, in the order of their start.
 
     - `trial`, `trial_id`: its number, from 0, and the name of its folder under trials/;
@@ -59,51 +20,31 @@ def load_trials(study: str | Path) -> pd.DataFrame:
       accuracy, and its standard deviation over seeds; empty if it was never finite;
     - `epochs`, `seconds`, `attempts`: completed epochs, training time, number of starts;
     - `started`, `ended`, `node`: when and where it ran;
-    - `reason`: why it was pruned;
+    - `reason`: why it is not completed, in one line;
+    - `pruned_at`, `pruned_value`, `needed`: the epoch at which the pruner ended it, its value
+      there, and the least value that went on; empty in studies of older versions;
     - `error`: the traceback of a failed trial, or how a pruned one diverged.
 
     There are further columns for each searched setting, `param.<setting>`: empty where its
     condition does not hold, and the text `null` for null; for each minimised objective,
     `cost.<curve>`; and for each constraint, `excess.<constraint>`, above 0 where it is broken.
+    Settings have the type of their values: `boolean`, `Int64`, `float64`, or `category` for words;
+    values of several types stay what they are.
 
     The table comes from the ledger: it has failed, pruned and interrupted trials, and can be read
     while the study is running.
 
     Args:
-        study: its path, or its name under `runs/`.
+        studies: a study's path, URL, or name under `runs/`; or several, as a list or a pattern
+            such as `runs/*`. Of several the column `run` names the study.
 
     Raises:
         UserError: not the folder of a study.
     """
-    folder = find_folder(study)
-    ledger = folder / "ledger.jsonl"
-    if ledger.is_file():
-        return table_of(all_events(folder), live=is_held(ledger))
-    if (frame := _kept_table(folder / "trials.parquet")) is not None:
-        for column in {"replicates", "parent", "from_epoch", "reason"} - {*frame}:  # older versions
-            dtype = "string" if column == "reason" else "Int64"
-            frame[column] = pd.Series(pd.NA, index=frame.index, dtype=dtype)
-        return frame
-    if len(rebuilt := table_of(all_events(folder))):
-        return rebuilt
-    if is_study(folder):
-        raise UserError(f"{folder}: a study whose ledger.jsonl, which holds its trials, is gone")
-    load_config(folder)  # raises UserError if the folder is neither
-    raise UserError(f"{folder}: a run, not a study, so it has no trials")
+    return of_each(studies, lambda found: found.trials)
 
 
-def _kept_table(path: Path) -> pd.DataFrame | None:
-    """The table written by a study's last command; None, with a warning, if it is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        return read_table(path, TRIALS)
-    except UserError as error:
-        warnings.warn(f"{error}; the trials' folders are read instead", stacklevel=3)
-        return None
-
-
-def load_curves(folder: str | Path) -> pd.DataFrame:
+def load_curves(runs: Names) -> pd.DataFrame:
     """The curves of a run or of all trials of a study, one row per epoch and metric.
 
     - `trial`: the number in the trials table, or the folder's name for a single run;
@@ -115,53 +56,20 @@ def load_curves(folder: str | Path) -> pd.DataFrame:
     A trial of a study with missing or damaged curves is left out, with a warning.
 
     Args:
-        folder: its path, or its name under `runs/`.
+        runs: a path, URL, or name under `runs/`; or several, as a list or a pattern such as
+            `runs/*`. Of several the column `run` names the run or study, and `trial` is empty for
+            a single run.
 
     Raises:
         UserError: neither a run nor a study, or no finished epoch.
     """
-    path = find_folder(folder)
-    if (path / "curves.parquet").is_file():
-        return _curves(path / "curves.parquet", path.name, None)
-    if not is_study(path):
-        load_config(path)  # raises UserError if the folder is neither
-        raise UserError(f"{path}: has not finished an epoch yet; it has no curves.parquet")
-    frames = []
-    columns = ["trial", "trial_id", "epochs"]
-    for trial, trial_id, epochs in load_trials(path)[columns].itertuples(index=False):
-        own = [*_curves_of_trial(path / "trials" / str(trial_id), trial)]
-        frames += own
-        if epochs and not own:
-            warnings.warn(
-                f"{path}: trial {trial_id} is left out of the curves: it has none that can be "
-                "read, though it finished epochs",
-                stacklevel=2,
-            )
-    if not frames:
-        raise UserError(f"{path}: no trial has finished an epoch yet")
-    return pd.concat(frames, ignore_index=True)
+    return of_each(runs, lambda found: found.curves)
 
 
-def _curves_of_trial(folder: Path, trial: int) -> Iterator[pd.DataFrame]:
-    """The curves of each seed of a trial; unreadable ones are left out with a warning."""
-    for path in (folder / "curves.parquet", *sorted(folder.glob("seed-*/curves.parquet"))):
-        seed = path.parent.name.removeprefix("seed-") if path.parent != folder else None
-        if path.is_file():
-            try:
-                yield _curves(path, trial, None if seed is None else int(seed))
-            except UserError as error:
-                warnings.warn(f"left out of the curves: {error}", stacklevel=3)
-
-
-def _curves(path: Path, trial: int | str, seed: int | None) -> pd.DataFrame:
-    frame = read_table(path, CURVES)
-    frame.insert(0, "trial", trial)
-    frame.insert(1, "seed", pd.Series(seed, index=frame.index, dtype="Int64"))
-    return frame
-
-
-def load_samples(run: str | Path) -> pd.DataFrame:
+def load_samples(runs: Names) -> pd.DataFrame:
     """The divisions of a run, one row per training example, division and network.
+
+    Those of a study are of all its trials, with the columns `trial` and `seed`.
 
     - `epoch`: completed epochs when the division was made; the last division has the highest;
     - `network`: the network that judged: 0, or 1 for the second of two;
@@ -175,40 +83,10 @@ def load_samples(run: str | Path) -> pd.DataFrame:
     - `weight`: from the meta model, in (0, 1), before normalisation; empty without one.
 
     Args:
-        run: its path, or its name under `runs/`.
+        runs: a path, URL, or name under `runs/`; or several, as a list or a pattern such as
+            `runs/*`. Of several the column `run` names the run or study.
 
     Raises:
         UserError: not the folder of a run, or the run has no division yet.
     """
-    path = find_folder(run)
-    if is_study(path):
-        raise UserError(f"{path}: a study; name one of its runs, such as {path}/trials/0000")
-    if not (path / "samples.parquet").is_file():
-        load_config(path)  # raises UserError if the folder holds no run
-        raise UserError(
-            f"{path}: has not judged its labels yet; `famus-ray resume "
-            f"{shlex.quote(str(path))}` finishes the run"
-        )
-    return read_samples(path / "samples.parquet")
-
-
-def summarise(curves: pd.DataFrame, select: str = "validation") -> RunSummary:
-    """The results of one run, with accuracies as shares in [0, 1].
-
-    Args:
-        curves: `load_curves` of one run; of a study, the rows of one trial and seed.
-        select: the split that picks the best epoch, the latest one of ties.
-    """
-    finite = curves.replace({"value": [math.inf, -math.inf]}, math.nan)
-    wide = finite.pivot_table(index="epoch", columns="metric", values="value", dropna=False)
-    latest_first = wide[f"{select}/top1"].fillna(-math.inf).iloc[::-1]
-    best_epoch = int(str(latest_first.idxmax()))
-    test = wide["test/top1"]
-    return RunSummary(
-        epochs=int(test.index.max()),
-        best_epoch=best_epoch,
-        best=float(test.loc[best_epoch]),
-        last10=float(test.iloc[-10:].mean()),
-        seconds_per_step=float(wide["time/step"].mean()),
-        selected_on=select,
-    )
+    return of_each(runs, lambda found: found.samples)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from famus_ray.errors import UserError
-from famus_ray.reading.folders import load_curves, load_samples
 from famus_ray.reading.label_names import with_names
+from famus_ray.reading.loaded import Loaded, load
+from famus_ray.reading.many import Names, of_each
 from famus_ray.reading.transitions import Estimate, estimate, judged
-from famus_ray.records.folders import find_folder, load_config
 from famus_ray.records.samples import with_all_columns
 from famus_ray.records.tables import LABELS, read_table
 
@@ -31,24 +31,40 @@ LabelQuality = dict[str, float]
 _TRUSTED_FROM = 0.25  # of the way from guessing to always right
 
 
-def load_labels(run: str | Path) -> pd.DataFrame:
+def load_labels(runs: Names) -> pd.DataFrame:
     """The training examples of a run, the most suspicious label first, one row per example.
 
     Columns: `id`, `is_label_issue`, `label_score` in (0, 1), `given_label`, `predicted_label`,
     `loss` in nats, `judgements`, `true_label`; `rank_labels` explains them. For data in files also
     `file`, the path under `data.root`, and for data with names of classes `given_name` and
-    `predicted_name`.
+    `predicted_name`. Those of a study are of all its trials, with the columns `trial` and `seed`.
 
     Images that were held out of training, for validation or for the meta set, are not included,
     and a run that is resumed judges its labels again: see `what_is_missing`.
 
     Args:
-        run: its path, or its name under `runs/`.
+        runs: a path, URL, or name under `runs/`; or several, as a list or a pattern such as
+            `runs/*`. Of several the column `run` names the run or study.
 
     Raises:
         UserError: no such run, or one that has not judged its labels yet.
     """
-    return with_names(find_folder(run), rank_labels(load_samples(run)))
+    return of_each(runs, _labels)
+
+
+def _labels(found: Loaded) -> pd.DataFrame:
+    if not found.is_study:
+        return with_names(found.path, rank_labels(found.samples))
+    samples, lists = found.samples, []
+    for trial, seed, path in found.folders():
+        of_seed = samples["seed"].isna() if seed is None else samples["seed"].eq(seed)
+        own = samples[samples["trial"].eq(trial) & of_seed.fillna(False)]
+        if len(own):
+            ranked = with_names(path, rank_labels(own))
+            ranked.insert(0, "trial", trial)
+            ranked.insert(1, "seed", pd.Series(seed, index=ranked.index, dtype="Int64"))
+            lists.append(ranked)
+    return pd.concat(lists, ignore_index=True)
 
 
 def rank_labels(samples: pd.DataFrame) -> pd.DataFrame:
@@ -153,11 +169,12 @@ def why_weak(run: str | Path) -> str:
     Args:
         run: its path, or its name under `runs/`.
     """
-    samples, path = load_samples(run), find_folder(run)
-    if not (path / "curves.parquet").is_file():
+    found = load(run)
+    samples = found.samples
+    if not (found.path / "curves.parquet").is_file():
         return ""
-    split = load_config(path)["run"]["select"]
-    curves = load_curves(path).query("metric == @split + '/top1'")
+    split, curves = found.config["run"]["select"], found.curves
+    curves = curves[curves["metric"] == f"{split}/top1"]
     judged = curves.loc[curves["epoch"] <= samples["epoch"].max(), "value"]
     guessing = samples["label"].value_counts(normalize=True).max()
     if judged.empty or judged.iloc[-1] >= guessing + _TRUSTED_FROM * (1 - guessing):
@@ -178,8 +195,8 @@ def what_is_missing(run: str | Path) -> list[str]:
     Args:
         run: its path, or its name under `runs/`.
     """
-    samples, path = load_samples(run), find_folder(run)
-    config = load_config(path)
+    found_run = load(run)
+    samples, path, config = found_run.samples, found_run.path, found_run.config
     judged, epochs = int(samples["epoch"].max()), int(config["schedule"]["epochs"])
     found = []
     if judged < epochs:
@@ -205,7 +222,9 @@ def _held_out(run: Path) -> dict[str, int]:
     if not (run / "labels.parquet").is_file():
         return {}
     labels = read_table(run / "labels.parquet", LABELS, ["id", "split"])
-    by_split = {str(split): set(rows) for split, rows in labels.groupby("split")["id"]}
+    by_split = {
+        str(split): set(rows) for split, rows in labels.groupby("split", observed=True)["id"]
+    }
     trained = by_split.get("train", set())
     # Ids of a data set's own validation or meta images start at 0 again, as its training images'.
     return {

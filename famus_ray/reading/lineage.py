@@ -18,10 +18,11 @@ def changed_settings(trials: pd.DataFrame) -> list[str]:
     children = trials[trials["parent"].notna() & trials["from_epoch"].notna()]
     parents = trials.set_index("trial").reindex(children["parent"])
     columns = [c for c in trials if str(c).startswith(PARAMETER)]
+    pairs = {c: zip(children[c], parents[c], strict=True) for c in columns}
     return [
         str(c).removeprefix(PARAMETER)
-        for c in columns
-        if (children[c].to_numpy() != parents[c].to_numpy())[children[c].notna()].any()
+        for c, values in pairs.items()
+        if any(pd.notna(own) and (pd.isna(of) or own != of) for own, of in values)
     ]
 
 

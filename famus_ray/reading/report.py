@@ -15,7 +15,6 @@ from famus_ray.errors import UserError
 from famus_ray.files import write_text
 from famus_ray.reading import figures
 from famus_ray.reading.diagnosis_figures import diagnosis_figures
-from famus_ray.reading.folders import load_curves, load_samples, load_trials, summarise
 from famus_ray.reading.importance import (
     FEWEST_TRIALS,
     comparable_values,
@@ -23,15 +22,15 @@ from famus_ray.reading.importance import (
     parameter_importance,
 )
 from famus_ray.reading.lineage import changed_settings
+from famus_ray.reading.loaded import Loaded, load
 from famus_ray.reading.pareto import cost_columns
 from famus_ray.reading.ranking import marks, ranked
 from famus_ray.reading.retrained import comparison, load_retrained, retrained_curves
-from famus_ray.reading.trials import best_of, is_feasible, is_replica, leaders, state_counts, states
-from famus_ray.records.folders import find_folder, is_study, load_config, load_manifest
+from famus_ray.reading.summary import summarise
+from famus_ray.reading.trials import is_feasible, is_replica, leaders, state_counts, states
 from famus_ray.records.ledger import EXCESS, PARAMETER
 from famus_ray.records.tables import CURVES
 from famus_ray.spaces.ranges import Range
-from famus_ray.spaces.space_file import read_ranges
 
 __all__ = ["write_report"]
 
@@ -42,16 +41,17 @@ def write_report(folder: str | Path) -> Path:
     Raises:
         UserError: not the folder of a run or study, or it has no results yet.
     """
-    path = find_folder(folder)
-    content = _study(path) if is_study(path) else _run(path)
+    found = load(folder)
+    path = found.path
+    content = _study(found) if found.is_study else _run(found)
     environment = Environment(
         loader=PackageLoader("famus_ray.reading", "templates"),
         autoescape=select_autoescape(["html.j2"]),
     )
     page = environment.get_template("report.html.j2").render(
         name=path.name,
-        manifest=_manifest(path),
-        config=load_config(path),
+        manifest=_manifest(found),
+        config=found.config,
         config_text=(path / "config.yaml").read_text(encoding="utf-8"),
         plotly=Markup(_plotly_source()),  # noqa: S704 - plotly's own script
         **content,
@@ -60,17 +60,15 @@ def write_report(folder: str | Path) -> Path:
     return path / "report.html"
 
 
-def _study(path: Path) -> dict[str, Any]:
-    trials = load_trials(path)
-    config = load_config(path)
+def _study(found: Loaded) -> dict[str, Any]:
+    path, trials, config = found.path, found.trials, found.config
     metric = config["study"]["metric"]
     reported = trials["epochs"].gt(0).any()
-    curves = load_curves(path) if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
+    curves = found.curves if reported else pd.DataFrame(columns=["trial", *CURVES.columns])
     comparable, at_epoch = comparable_values(trials, curves, metric)
-    ranges = _ranges(path)
+    ranges = _ranges(found)
     shares = parameter_importance(comparable, ranges)
     retrained = load_retrained(path)
-    best = best_of(trials)
     drawn = trials[~is_replica(trials)]
     searched = drawn.dropna(axis="columns", how="all")
     settings = [str(c).removeprefix(PARAMETER) for c in searched if str(c).startswith(PARAMETER)]
@@ -79,7 +77,7 @@ def _study(path: Path) -> dict[str, Any]:
         "kind": "study",
         "subject": _subject(config, ranges),
         "metric": metric,
-        "best": best,
+        "best": found.best,
         "counts": state_counts(trials),
         "settings": settings,
         "drawn": int((trials["parent"].isna() & ~is_replica(trials)).sum()),
@@ -113,10 +111,9 @@ def _study(path: Path) -> dict[str, Any]:
     }
 
 
-def _run(path: Path) -> dict[str, Any]:
-    curves = load_curves(path)
-    config = load_config(path)
-    samples = load_samples(path) if (path / "samples.parquet").is_file() else None
+def _run(found: Loaded) -> dict[str, Any]:
+    curves, config = found.curves, found.config
+    samples = found.samples if (found.path / "samples.parquet").is_file() else None
     histograms = []
     if samples is not None:
         samples = samples[samples["epoch"] == samples["epoch"].max()]  # the last division
@@ -156,19 +153,19 @@ def _subject(config: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str
     }
 
 
-def _ranges(path: Path) -> Mapping[str, Range]:
+def _ranges(found: Loaded) -> Mapping[str, Range]:
     """The entries of the current space, used for axes; empty if they cannot be read."""
     try:
-        return read_ranges(path / "space.yaml")
+        return found.ranges
     except UserError as error:
         warnings.warn(f"{error}; the report does without it", stacklevel=2)
         return {}
 
 
-def _manifest(path: Path) -> dict[str, Any] | None:
+def _manifest(found: Loaded) -> dict[str, Any] | None:
     """The manifest, for the header; None, with a warning, if it is damaged."""
     try:
-        return load_manifest(path)
+        return found.manifest
     except UserError as error:
         warnings.warn(f"{error}; the report does without it", stacklevel=2)
         return None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from famus_ray.reading.folders import load_curves, summarise
-from famus_ray.records.folders import load_config
+from famus_ray.reading.loaded import load
+from famus_ray.reading.summary import summarise
 
 __all__ = ["comparison", "load_retrained", "retrained_curves"]
 
@@ -20,8 +20,9 @@ def load_retrained(study: Path) -> pd.DataFrame:
     """
     rows = []
     for folder in _folders(study):
-        config = load_config(folder)
-        summary = summarise(load_curves(folder), config["run"]["select"])
+        found = load(folder)
+        config = found.config
+        summary = summarise(found.curves, config["run"]["select"])
         rows.append(
             {
                 "method": config["method"]["name"],
@@ -55,8 +56,8 @@ def retrained_curves(study: Path, metric: str) -> pd.DataFrame:
     """One metric of all retrained runs, in columns `epoch`, `value`, `method`, `seed`."""
     frames = []
     for folder in _folders(study):
-        config = load_config(folder)
-        curves = load_curves(folder)
+        found = load(folder)
+        config, curves = found.config, found.curves
         rows = curves.loc[curves["metric"] == metric, ["epoch", "value"]]
         frames.append(rows.assign(method=config["method"]["name"], seed=config["run"]["seed"]))
     return pd.concat(frames, ignore_index=True)

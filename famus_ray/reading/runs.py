@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from famus_ray.errors import UserError, first_line
-from famus_ray.reading.folders import load_curves, load_trials
+from famus_ray.reading.loaded import Loaded
 from famus_ray.reading.trials import best_of, is_replica
 from famus_ray.records.claim import is_claimed
-from famus_ray.records.folders import is_study, load_config
 from famus_ray.records.ledger import FINAL, is_held
 from famus_ray.records.tables import SAMPLES, read_table
 
@@ -72,8 +71,9 @@ def look_at(path: Path, name: str | None = None) -> Found | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on damaged lines of a ledger
-            kind = "study" if is_study(path) else "run"
-            return _study(path, name) if kind == "study" else _run(path, name)
+            found = Loaded(path)
+            kind = "study" if found.is_study else "run"
+            return _study(found, name) if kind == "study" else _run(found, name)
     except (UserError, OSError, KeyError, TypeError, ValueError) as error:
         return Found(name, kind, "damaged", note=first_line(error))
 
@@ -91,12 +91,12 @@ def _inside(folder: Path, root: Path) -> Iterator[Found]:
             yield from _inside(path, root)
 
 
-def _run(path: Path, name: str) -> Found:
-    config = load_config(path)
+def _run(run: Loaded, name: str) -> Found:
+    path, config = run.path, run.config
     what, planned = _what(config), int(config["schedule"]["epochs"])
     done, best = 0, None
     if (path / "curves.parquet").is_file():
-        curves = load_curves(path)
+        curves = run.curves
         chosen = curves.loc[curves["metric"] == f"{config['run']['select']}/top1", "value"]
         done, best = int(curves["epoch"].max()), float(chosen.max())
     state = "interrupted"
@@ -108,9 +108,8 @@ def _run(path: Path, name: str) -> Found:
     return Found(name, "run", state, what, done, planned, best)
 
 
-def _study(path: Path, name: str) -> Found:
-    config = load_config(path)
-    trials = load_trials(path)
+def _study(study: Loaded, name: str) -> Found:
+    path, config, trials = study.path, study.config, study.trials
     trials = trials[~is_replica(trials) & trials["parent"].isna()]
     done, planned = int(trials["state"].isin(FINAL).sum()), int(config["study"]["trials"])
     best = best_of(trials)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from famus_ray.reading.folders import load_trials, summarise
+from famus_ray.errors import last_line
+from famus_ray.reading.summary import summarise
 from famus_ray.records.ledger import EXCESS, NULL, PARAMETER
 
 __all__ = [
     "BestTrial",
     "best_of",
-    "best_trial",
     "is_feasible",
     "is_replica",
     "leaders",
+    "plain",
     "settings_of",
     "state_counts",
     "states",
@@ -60,20 +60,15 @@ class BestTrial:
         return f"{self.value:.4f}{spread} {over}; chosen at {self.chosen_at:.4f}"
 
 
-def best_trial(study: str | Path) -> BestTrial | None:
+def best_of(trials: pd.DataFrame) -> BestTrial | None:
     """The best trial of a study that keeps every constraint; None if no such trial has a value.
 
     It is the completed trial with the highest value. If none is completed, it is one of any state
     but failed. If leaders were trained again, it is the leader with the highest mean.
 
     Args:
-        study: its path, or its name under `runs/`.
+        trials: `load_trials`.
     """
-    return best_of(load_trials(study))
-
-
-def best_of(trials: pd.DataFrame) -> BestTrial | None:
-    """`best_trial` from a table of `load_trials`."""
     leading = leaders(trials).dropna(subset="mean")
     if len(leading):
         first = leading.iloc[0]
@@ -123,9 +118,8 @@ def is_replica(trials: pd.DataFrame) -> pd.Series[bool]:
     return trials["replicates"].notna()
 
 
-def why_no_best(study: str | Path) -> str:
-    """A message for the user on why `best_trial` is None."""
-    trials = load_trials(study)
+def why_no_best(trials: pd.DataFrame, study: str | Path) -> str:
+    """A message for the user on why `best_of` is None; `study` is its path or name."""
     judged = trials["value"].notna() & trials["state"].ne("failed")
     if judged.any() and not is_feasible(trials[judged]).any():
         table = f"famus-ray trials {shlex.quote(str(study))}"
@@ -135,9 +129,11 @@ def why_no_best(study: str | Path) -> str:
     return f"{study}: every trial failed{_first_error(study, trials)}"
 
 
-def why_failed(study: str | Path) -> str | None:
-    """A message for the user on how many trials failed, and why; None if none did."""
-    trials = load_trials(study)
+def why_failed(trials: pd.DataFrame, study: str | Path) -> str | None:
+    """A message for the user on how many trials failed, and why; None if none did.
+
+    `study` is its path or name.
+    """
     failed = trials[trials["state"] == "failed"]
     if not len(failed):
         return None
@@ -150,8 +146,7 @@ def _first_error(study: str | Path, trials: pd.DataFrame) -> str:
     said = [str(error).strip() for error in trials["error"].dropna() if str(error).strip()]
     if not said:
         return f"; {whole} why"
-    last_line = re.sub(r"^[\w.]*\.(?=\w+: )", "", said[0].splitlines()[-1])
-    return f", the first one with {last_line}; {whole} all"
+    return f", the first one with {last_line(said[0])}; {whole} all"
 
 
 def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
@@ -162,14 +157,14 @@ def is_feasible(trials: pd.DataFrame) -> pd.Series[bool]:
 
 def states(trials: pd.DataFrame) -> pd.Series[str]:
     """The state of each trial as text, with `, infeasible` added if it breaks a constraint."""
-    return trials["state"].where(is_feasible(trials), trials["state"] + ", infeasible")
+    state = trials["state"].astype(str)
+    return state.where(is_feasible(trials), state + ", infeasible")
 
 
 def state_counts(trials: pd.DataFrame) -> dict[str, int]:
     """The number of trials in each state; replicas of leaders count as `<state> (repeat)`."""
-    again = is_replica(trials)
-    repeats = trials.loc[again, "state"] + " (repeat)"
-    both = (trials.loc[~again, "state"], repeats)
+    again, state = is_replica(trials), trials["state"].astype(str)
+    both = (state[~again], state[again] + " (repeat)")
     return {str(name): int(n) for states in both for name, n in states.value_counts().items()}
 
 
@@ -212,13 +207,12 @@ def settings_of(row: pd.Series[Any]) -> dict[str, Any]:
     Settings whose condition does not hold are left out.
     """
     return {
-        str(name).removeprefix(PARAMETER): None if value == NULL else _plain(value)
+        str(name).removeprefix(PARAMETER): None if value == NULL else plain(value)
         for name, value in row.items()
         if str(name).startswith(PARAMETER) and not pd.isna(value)
     }
 
 
-def _plain(value: Any) -> Any:
-    """A Python value; whole numbers that pandas stored as floats, because of gaps, are ints."""
-    value = value.item() if hasattr(value, "item") else value
-    return int(value) if isinstance(value, float) and value.is_integer() and value > 1 else value
+def plain(value: Any) -> Any:
+    """The value as one of Python's own types."""
+    return value.item() if hasattr(value, "item") else value

@@ -10,7 +10,7 @@ resumed, without Ray's own records.
     attempt    the trial's process started, for the first time or again
     retried    a failed trial will be run again
     reported   an epoch: value so far, and the seconds of this attempt
-    completed, pruned, failed    how the trial ended
+    completed, pruned, failed    how the trial ended; of a pruned one also why
 
 An event with the key `rebuilt` was lost and restored from the trial's folder (see
 `records.rebuilt`). It stands at the end of the file; readers move it to its place in time.
@@ -35,8 +35,8 @@ from typing import Any
 
 import pandas as pd
 
-from famus_ray.errors import UserError
-from famus_ray.records.tables import TRIALS
+from famus_ray.errors import UserError, last_line
+from famus_ray.records.tables import TRIALS, column_of, typed
 from famus_ray.store import upload
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "EXCESS",
     "FINAL",
     "NULL",
+    "OF_PRUNED",
     "PARAMETER",
     "append_event",
     "finite",
@@ -61,6 +62,7 @@ NULL = "null"  # in such a column where the setting is null
 COST = "cost."  # prefix: a minimised objective
 EXCESS = "excess."  # prefix: a constraint's excess, 0 or less where it is kept
 FINAL = ("completed", "pruned", "failed")
+OF_PRUNED = ("reason", "pruned_at", "pruned_value", "needed")  # fields of the event `pruned`
 _SECONDS = 5.0  # between uploads to an object store while trials only report
 _uploaded: dict[Path, float] = {}
 
@@ -125,18 +127,19 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         return []
-    events = [_event(line) for line in path.read_text("utf-8", errors="replace").splitlines()]
+    found = _events(path.read_text("utf-8", errors="replace").splitlines())
     damaged = [
         number
-        for number, (event, after) in enumerate(pairwise(events), 1)
+        for number, (event, after) in enumerate(pairwise(found), 1)
         if event is None and (after is None or after["event"] != "opened")  # not a crash's
     ]
     if damaged:
         lines = ", ".join(map(str, damaged))
         warnings.warn(f"{path}: cannot be read and left out: line {lines}", stacklevel=1)
-    whole = [event for event in events if event is not None]
-    ours = [event for event in whole if not event.get("rebuilt")]
-    return in_place(ours, [event for event in whole if event.get("rebuilt")])
+    events = [event for event in found if event is not None]
+    if not (rebuilt := [event for event in events if "rebuilt" in event]):
+        return events
+    return in_place([event for event in events if "rebuilt" not in event], rebuilt)
 
 
 def in_place(events: list[dict[str, Any]], rebuilt: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -180,53 +183,69 @@ def table_of(events: Iterable[Mapping[str, Any]], *, live: bool = False) -> pd.D
         {"trial": int(name) if name.isdecimal() else place, **row}
         for place, (name, row) in enumerate(trials.items())
     ]
-    frame = pd.DataFrame(rows, columns=[*TRIALS.columns, *_own_columns(trials)])
-    if not live:
-        frame.loc[frame["state"] == "running", "state"] = "interrupted"
+    for row in rows:
+        if row["state"] == "running" and not live:
+            row["state"] = "interrupted"
+        row["reason"] = row["reason"] or _why_not_completed(row)
+    frame = pd.DataFrame(rows, columns=[*TRIALS.columns])
     for column in ("started", "ended"):
         frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
-    return frame.astype({name: dtype for name, (dtype, _, _) in TRIALS.columns.items()})
+    for name in _own_columns(trials):
+        values = [row.get(name) for row in rows]
+        is_setting = name.startswith(PARAMETER)
+        frame[name] = column_of(values) if is_setting else pd.Series(values, dtype="float64")
+    return typed(frame, TRIALS)
+
+
+def _why_not_completed(row: Mapping[str, Any]) -> str | None:
+    if row["error"]:
+        return last_line(row["error"])
+    far = f"after epoch {row['epochs']}" if row["epochs"] else "before its first epoch ended"
+    if row["state"] == "interrupted":
+        return f"its command ended {far}"
+    return f"under way, {far}" if row["state"] == "running" else None
 
 
 def _apply(event: Mapping[str, Any], trials: dict[str, dict[str, Any]]) -> None:
     kind, trial_id = event["event"], event.get("trial_id")
     if trial_id is None:
         return
+    row = trials.get(trial_id)
     if kind == "started":
-        row: dict[str, Any] = {
+        row = {
             "trial_id": trial_id, "replicates": event.get("replicates"),
             "parent": event.get("parent"), "from_epoch": event.get("from_epoch"),
             "state": "running", "value": None, "value_std": None, "epochs": 0, "seconds": 0.0,
             "attempts": 0, "started": event["time"], "ended": None, "node": event.get("node"),
-            "reason": None, "error": None,
+            "reason": None, "pruned_at": None, "pruned_value": None, "needed": None, "error": None,
         }  # fmt: skip
         row |= {PARAMETER + k: NULL if v is None else v for k, v in event["params"].items()}
         trials[trial_id] = row | {"_before": 0.0}
+    elif row is None:  # the line of its start cannot be read
         return
-    row = trials.get(trial_id, {})
-    if not row:  # the line of its start cannot be read
-        return
-    if kind == "attempt":
+    elif kind == "attempt":
         row |= {"state": "running", "ended": None, "attempts": row["attempts"] + 1}
         row["_before"] = row["seconds"]
     elif kind == "reported":
         value = finite(event["value"])
         if value is not None and (row["value"] is None or value > row["value"]):
-            row |= {"value": value, "value_std": event.get("value_std")}
-        row |= {COST + name: finite(cost) for name, cost in event.get("costs", {}).items()}
-        excess = event.get("excess", {}).items()  # NaN breaks the constraint
-        row |= {EXCESS + text: math.inf if math.isnan(x) else x for text, x in excess}
+            row["value"], row["value_std"] = value, event.get("value_std")
+        for name, cost in event.get("costs", {}).items():
+            row[COST + name] = finite(cost)
+        for text, excess in event.get("excess", {}).items():
+            row[EXCESS + text] = math.inf if math.isnan(excess) else excess  # NaN breaks it
         seconds = math.nan if event["seconds"] is None else event["seconds"]  # lost
-        row |= {"epochs": event["epoch"], "seconds": row["_before"] + seconds}
+        row["epochs"], row["seconds"] = event["epoch"], row["_before"] + seconds
         row["node"] = event.get("node", row["node"])
     elif kind in FINAL:
         row |= {"state": kind, "ended": event["time"], "error": event.get("error")}
-        row |= {"reason": event.get("reason"), "seconds": event.get("seconds", row["seconds"])}
+        row |= {key: event.get(key) for key in OF_PRUNED}
+        row["seconds"] = event.get("seconds", row["seconds"])
         if "epochs" in event:  # from the curves: reports may be missing or repeated
             row |= {"epochs": event["epochs"], "value": event["value"]}
             row["value_std"] = row["value_std"] if event["value"] is not None else None
     elif kind == "retried":
-        row |= {"state": "running", "ended": None, "error": None, "reason": None}
+        row |= {"state": "running", "ended": None, "error": None, **dict.fromkeys(OF_PRUNED)}
 
 
 def finite(value: float | None) -> float | None:
@@ -234,15 +253,28 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _event(line: str) -> dict[str, Any] | None:
+def _events(lines: list[str]) -> list[dict[str, Any] | None]:
+    """The event of each line; None where it cannot be read."""
     try:
-        event = json.loads(line)
+        found = json.loads(f"[{','.join(lines)}]")  # twice as fast as one by one
+    except json.JSONDecodeError:
+        found = []
+    if len(found) != len(lines):
+        found = [_value(line) for line in lines]
+    return [value if _is_whole(value) else None for value in found]
+
+
+def _value(line: str) -> Any:
+    try:
+        return json.loads(line)
     except json.JSONDecodeError:
         return None
+
+
+def _is_whole(event: Any) -> bool:
     if not isinstance(event, dict) or "event" not in event:
-        return None
-    is_whole = event["event"] != "started" or {"trial_id", "params", "time"} <= {*event}
-    return event if is_whole else None
+        return False
+    return event["event"] != "started" or {"trial_id", "params", "time"} <= event.keys()
 
 
 def _own_columns(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -18,10 +18,10 @@ import yaml
 from famus_ray.config.schema import StudyConfig
 from famus_ray.errors import UserError
 from famus_ray.records.judgement import History, judged, measured
-from famus_ray.records.ledger import FINAL, finite, in_place, read_events
+from famus_ray.records.ledger import FINAL, OF_PRUNED, finite, in_place, read_events
 from famus_ray.records.tables import CURVES, TRIALS, read_table
 from famus_ray.spaces.constraints import read_constraint
-from famus_ray.spaces.ranges import Range, listed, scalar
+from famus_ray.spaces.ranges import Choice, IntRange, Range, listed, scalar
 from famus_ray.spaces.space_checks import is_of_a_trial
 from famus_ray.spaces.space_file import read_ranges
 from famus_ray.store import download
@@ -126,11 +126,19 @@ def _started(
     differing = [k for k in own if is_of_a_trial(k) and scalar(own[k]) != scalar(base.get(k))]
     searched = [name for name, entry in ranges.items() if _holds(entry, own)]
     names = dict.fromkeys([*searched, *differing])
-    params = {name: scalar(own[name]) for name in names if name in own}
+    params = {n: _as_searched(scalar(own[n]), ranges.get(n)) for n in names if n in own}
     if own.get("run.seed") != base.get("run.seed"):
         params["run.seed"] = own.get("run.seed")
     began = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat()
     return {"time": began, "event": "started", "trial_id": trial, "params": params, "rebuilt": True}
+
+
+def _as_searched(value: Any, entry: Range | None) -> Any:
+    """The value as the space has it: a config turns a whole number into 2.0 where it may be one."""
+    if isinstance(entry, IntRange) and isinstance(value, float):
+        return int(value)
+    choices = map(scalar, entry.values) if isinstance(entry, Choice) else ()
+    return next((choice for choice in choices if choice == value), value)
 
 
 def _holds(entry: Range, own: Values) -> bool:
@@ -162,7 +170,8 @@ def _reports(
         }  # fmt: skip
     done = "completed" if last >= own["schedule.epochs"] else None
     if state := (row.get("state") if row.get("state") in FINAL else done):
-        kept = {k: row[k] for k in ("error", "reason", "seconds") if pd.notna(row.get(k))}
+        names = ("error", "seconds", *(OF_PRUNED if state == "pruned" else ()))
+        kept = {k: row[k] for k in names if pd.notna(row.get(k))}
         yield {**common, "event": state, **kept}
 
 

@@ -10,12 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from famus_ray.errors import UserError
+from famus_ray.errors import UserError, first_line
 from famus_ray.files import replaced
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = [
     "CURVES",
@@ -23,8 +26,11 @@ __all__ = [
     "SAMPLES",
     "TRIALS",
     "Table",
+    "column_of",
     "of_one_type",
+    "read_arrow",
     "read_table",
+    "typed",
     "write_table",
 ]
 
@@ -43,8 +49,16 @@ CURVES = Table(
     1,
     {
         "epoch": ("int32", "epochs", "completed epochs, from 1"),
-        "metric": ("string", "", "split/quantity, such as validation/top1"),
-        "value": ("float64", "", "top1 and top5 are shares in [0, 1], losses are in nats"),
+        "metric": (
+            "category",
+            "",
+            "split/quantity, such as validation/top1, time/step, gates/open",
+        ),
+        "value": (
+            "float64",
+            "",
+            "top1, top5 and gates are shares in [0, 1], losses are in nats, times in seconds",
+        ),
     },
 )
 LABELS = Table(
@@ -52,7 +66,7 @@ LABELS = Table(
     2,  # version 1 had no `file`
     {
         "id": ("int64", "", "the example's place in the data set's training order"),
-        "split": ("string", "", "train, meta or validation"),
+        "split": ("category", "", "train, meta or validation"),
         "label": ("int64", "", "the label that training sees"),
         "true_label": ("int64", "", "the label before corruption, -1 where unknown"),
         "file": ("string", "", "the image's path under data.root; empty for data without files"),
@@ -78,14 +92,16 @@ SAMPLES = Table(
 )
 TRIALS = Table(
     "trials",
-    5,  # version 4 had no `reason`, 3 no `from_epoch`, 2 no `replicates` and no `parent`
+    # Version 5 had no `pruned_at`, `pruned_value` and `needed`, 4 no `reason`, 3 no `from_epoch`, 2
+    # no `replicates` and no `parent`.
+    6,
     {
         "trial": ("int64", "", "number of the trial, from 0, in the order of the suggestions"),
         "trial_id": ("string", "", "name of the trial's folder under trials/"),
         "replicates": ("Int64", "", "the trial whose configuration it trains with another seed"),
         "parent": ("Int64", "", "the trial whose checkpoint it went on from (pbt)"),
         "from_epoch": ("Int64", "epochs", "the epoch of that checkpoint"),
-        "state": ("string", "", "running, completed, pruned, failed or interrupted"),
+        "state": ("category", "", "running, completed, pruned, failed or interrupted"),
         "value": ("float64", "", "the study's metric at the best epoch, the mean over seeds"),
         "value_std": ("float64", "", "its standard deviation over seeds; empty with one seed"),
         "epochs": ("int64", "epochs", "epochs completed"),
@@ -93,9 +109,12 @@ TRIALS = Table(
         "attempts": ("int64", "", "how often its process began"),
         "started": ("datetime64[us, UTC]", "", "when the trial began"),
         "ended": ("datetime64[us, UTC]", "", "when it ended"),
-        "node": ("string", "", "the node it ran on: machine/first digits of its id in Ray"),
-        "reason": ("string", "", "why it was pruned: its value, the rung, and what it needed"),
-        "error": ("string", "", "why a trial failed, or how a pruned one diverged"),
+        "node": ("category", "", "the node it ran on: machine/first digits of its id in Ray"),
+        "reason": ("string", "", "why it is not completed, in one line"),
+        "pruned_at": ("Int64", "epochs", "the epoch at which the pruner ended it: its rung"),
+        "pruned_value": ("float64", "", "its value there"),
+        "needed": ("float64", "", "the least value that went on there, at that time"),
+        "error": ("string", "", "the traceback of a failed trial, or how a pruned one diverged"),
     },
 )
 
@@ -107,7 +126,6 @@ def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    typed = frame.astype({name: dtype for name, (dtype, _, _) in table.columns.items()})
     about: dict[str, Any] = {
         "table": table.name,
         "schema_version": table.version,
@@ -116,10 +134,15 @@ def write_table(path: Path, table: Table, frame: pd.DataFrame) -> None:
             for name, (dtype, unit, meaning) in table.columns.items()
         },
     }
-    arrow = pa.Table.from_pandas(of_one_type(typed), preserve_index=False)
+    arrow = pa.Table.from_pandas(of_one_type(typed(frame, table)), preserve_index=False)
     metadata = {**(arrow.schema.metadata or {}), _KEY: json.dumps(about).encode()}
     with replaced(path) as temporary:
         pq.write_table(arrow.replace_schema_metadata(metadata), temporary)
+
+
+def typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The frame with the types of the table; other columns keep theirs."""
+    return frame.astype({c: dtype for c, (dtype, _, _) in table.columns.items() if c in frame})
 
 
 def of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
@@ -132,24 +155,50 @@ def of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{str(c): frame[c].map(str, na_action="ignore") for c in mixed})
 
 
+def column_of(values: Sequence[Any]) -> pd.Series[Any]:
+    """The values as a column of their type; None is empty.
+
+    Booleans are `boolean`, whole numbers `Int64`, other numbers `float64`, and words `category`.
+    Values of several types stay as they are.
+    """
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds == {int} and all(value is None or abs(value) < 2**63 for value in values):
+        return pd.Series(values, dtype="Int64")
+    if kinds == {str}:
+        return pd.Series(values, dtype="category")
+    return pd.Series(values, dtype="float64" if kinds <= {int, float} else "object")
+
+
 def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The table in `path`, or only its `columns`.
 
     Raises:
         UserError: a file that is missing, damaged, another table, or of a newer version.
     """
+    return typed(read_arrow(path, table, columns).to_pandas(), table)
+
+
+def read_arrow(path: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """`read_table` as a table of Arrow's, with words of a `category` as a dictionary."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    words = [name for name, (dtype, _, _) in table.columns.items() if dtype == "category"]
     try:
         # Read in one go: a running writer may replace the file between two reads.
-        arrow = pq.read_table(pa.BufferReader(path.read_bytes()), columns=columns)
+        buffer = pa.BufferReader(path.read_bytes())
+        metadata = pq.read_metadata(buffer)
+        words = [name for name in words if name in metadata.schema.names]
+        file = pq.ParquetFile(buffer, metadata=metadata, read_dictionary=words)
+        arrow = file.read(columns)
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: no such file; is {path.parent} a run's folder, and finished?"
         ) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error})") from error
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({first_line(error)})") from error
     about = json.loads((arrow.schema.metadata or {}).get(_KEY, b"{}"))
     if about.get("table") != table.name:
         raise UserError(f"{path}: not a famus_ray table of {table.name}")
@@ -158,5 +207,4 @@ def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -
             f"{path}: schema version {about['schema_version']}, this famus_ray knows "
             f"{table.version}; install a newer one"
         )
-    frame: pd.DataFrame = arrow.to_pandas()
-    return frame
+    return arrow

@@ -58,10 +58,14 @@ class Population:
             return False
         values = self._values.setdefault(epoch, {})
         values[number] = value if math.isfinite(value) else -math.inf  # not finite: ranked last
-        if self._rank(epoch).index(number) < len(values) - len(values) // TRIALS_PER_CHILD:
+        if number in self._going_on(epoch):
             return False
         self._poor[number] = epoch
         return True
+
+    def needed(self, epoch: int) -> float:
+        """The least value that goes on at this epoch."""
+        return self._values[epoch][self._going_on(epoch)[-1]]
 
     def ended(self, number: int) -> None:
         """Records that a trial has ended; one of the poorest quarter is replaced by a child."""
@@ -87,6 +91,11 @@ class Population:
     def born(self) -> None:
         """Records that the next child has started."""
         self._due.popleft()
+
+    def _going_on(self, epoch: int) -> list[int]:
+        """The trials that are not in the poorest quarter, the best first."""
+        rank = self._rank(epoch)
+        return rank[: len(rank) - len(rank) // TRIALS_PER_CHILD]
 
     def _rank(self, epoch: int) -> list[int]:
         values = self._values[epoch]

@@ -8,7 +8,8 @@ from pathlib import Path
 from famus_ray.config.resolve import resolve
 from famus_ray.config.schema import Config
 from famus_ray.own_parts import moved_data
-from famus_ray.reading.folders import RunSummary, load_curves, summarise
+from famus_ray.reading.folders import load_curves
+from famus_ray.reading.summary import RunSummary, summarise
 from famus_ray.records.claim import claimed
 from famus_ray.records.folders import load_config
 from famus_ray.records.run_folder import RunFolder

@@ -27,7 +27,7 @@ from famus_ray.scale.own_settings import OwnSettings
 from famus_ray.scale.population import Population, continue_from
 from famus_ray.scale.reports import OnTrial, Report, TrialNews, read_report, trial_id
 from famus_ray.scale.stopping import Failures
-from famus_ray.scale.suggester import Suggester, why_pruned
+from famus_ray.scale.suggester import Pruned, Suggester, why_pruned
 from famus_ray.spaces.space import Space
 from famus_ray.spaces.trial_config import trial_config
 
@@ -42,13 +42,13 @@ class _Open:
         trial: Optuna's trial; None if the searcher did not draw it.
         again: whether it trains a leader with a further seed.
         last: its latest report.
-        reason: why it should end; empty if it should not.
+        pruned: why it should end; None if it should not.
     """
 
     trial: Trial | None
     again: bool = False
     last: Report | None = None
-    reason: str = ""
+    pruned: Pruned | None = None
 
     @property
     def is_feasible(self) -> bool:
@@ -176,9 +176,11 @@ class Search:
             fault: whether the machine is at fault, such as a full disk; a resumed study runs the
                 trial again, and until then no further trial starts.
         """
-        reason = self._open[number].reason if state == "pruned" and error is None else None
-        details = {"reason": reason, "error": error, "lost": lost or fault or None}
+        details = {"error": error, "lost": lost or fault or None}
         known: dict[str, Any] = {key: value for key, value in details.items() if value}
+        why = self._open[number].pruned
+        if state == "pruned" and error is None and why is not None:
+            known |= why.details()
         if state == "failed":
             folder = self._ledger.parent / "trials" / trial_id(number)
             known |= as_its_curves_say(folder, self._config.study)
@@ -267,11 +269,14 @@ class Search:
         if self._population is not None:
             latest = report.value if report.latest is None else report.latest
             ends = self._population.reported(number, report.epoch, latest)
-            at.reason = f"among the poorest quarter at epoch {report.epoch}: {latest:.4g}"
+            if ends:
+                needed = self._population.needed(report.epoch)
+                more = f", among the poorest quarter: {needed:.4g} was needed"
+                at.pruned = Pruned(report.epoch, latest, needed, more)
             return ends
         if at.trial is None or not self.suggester.prunes(at.trial, report):
             return False
-        at.reason = why_pruned(self.suggester.trials, at.trial.number, report, self._config.study)
+        at.pruned = why_pruned(self.suggester.trials, at.trial.number, report, self._config.study)
         return True
 
     def _end(self, number: int, state: str) -> None:

@@ -6,6 +6,7 @@ import errno
 import re
 from collections import Counter
 
+from famus_ray.errors import last_line
 from famus_ray.store import StoreAway
 
 __all__ = ["Failures", "machine_fault"]
@@ -87,12 +88,6 @@ class Failures:
             self.why = f"stopped at trial {trial_id}, where the machine is at fault: {last}"
         elif self._alike >= _ALIKE and self.why is None:
             self.why = f"stopped: {self._alike} trials in a row failed alike, the last with {last}"
-
-
-def last_line(error: str | None) -> str:
-    """The last line of a traceback, without the module of the exception's type."""
-    lines = (error or "").strip().splitlines() or ["no reason given"]
-    return re.sub(r"^[\w.]*\.(?=\w+: )", "", lines[-1])
 
 
 def _plain(text: str) -> str:

@@ -6,17 +6,19 @@ import math
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from famus_ray.config.schema import Config, StudyConfig
+from famus_ray.records.ledger import finite
 from famus_ray.scale.reports import Report
 from famus_ray.scale.sampling import new_pruner, new_sampler
 from famus_ray.spaces.space import Space
 
-__all__ = ["Suggester", "why_pruned"]
+__all__ = ["Pruned", "Suggester", "why_pruned"]
 
 _UP, _DOWN = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
 _STATES = {
@@ -122,25 +124,55 @@ class Suggester:
         return found if all(map(math.isfinite, found)) else []
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """Why a trial was ended early.
+
+    Attributes:
+        epoch: the epoch, which is that of its rung.
+        value: its value there.
+        needed: the least value that went on there at that time; None where it is not known.
+        more: what is to be said besides value and epoch.
+    """
+
+    epoch: int
+    value: float
+    needed: float | None = None
+    more: str = ""
+
+    def details(self) -> dict[str, Any]:
+        """The fields of its event in the ledger."""
+        return {
+            "reason": f"{self.value:.4g} at epoch {self.epoch}{self.more}",
+            "pruned_at": self.epoch,
+            "pruned_value": finite(self.value),
+            "needed": finite(self.needed),
+        }
+
+
 def why_pruned(
     trials: Sequence[FrozenTrial], number: int, report: Report, study: StudyConfig
-) -> str:
-    """One line on why the pruner ended a trial: its value, the epoch, and the value needed."""
-    at = f"{report.value:.4g} at epoch {report.epoch}"
+) -> Pruned:
+    """Why the pruner ended a trial, after it has decided."""
+    epoch, value = report.epoch, report.value
     if study.scheduler == "median":
         values = [
-            trial.intermediate_values[report.epoch]
+            trial.intermediate_values[epoch]
             for trial in trials
             if trial.state is TrialState.COMPLETE
-            and math.isfinite(trial.intermediate_values.get(report.epoch, math.nan))
+            and math.isfinite(trial.intermediate_values.get(epoch, math.nan))
         ]
-        needed = f", the median of {len(values)} trials is {statistics.median(values):.4g}"
-        return at + (needed if values else "")
+        if not values:
+            return Pruned(epoch, value)
+        median = statistics.median(values)
+        more = f", the median of {len(values)} trials is {median:.4g}"
+        return Pruned(epoch, value, median, more)
     rungs = [key for key in trials[number].system_attrs if key.startswith("completed_rung_")]
     if study.scheduler != "asha" or not rungs:
-        return f"{at}, not among the best of its bracket" if rungs else at
+        return Pruned(epoch, value, more=", not among the best of its bracket" if rungs else "")
     rung = f"completed_rung_{len(rungs) - 1}"  # Optuna's key of a trial's value at the rung
     values = sorted((t.system_attrs[rung] for t in trials if rung in t.system_attrs), reverse=True)
     go_on = max(1, len(values) // study.reduction_factor)
-    needed = f"{values[go_on - 1]:.4g} was needed ({go_on} of {len(values)} go on)"
-    return f"{at}, rung {len(rungs)}: {needed}"
+    needed = values[go_on - 1]
+    more = f", rung {len(rungs)}: {needed:.4g} was needed ({go_on} of {len(values)} go on)"
+    return Pruned(epoch, value, needed, more)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from famus_ray.cli.output import show_study
-from famus_ray.reading.folders import load_curves
+from famus_ray.reading.folders import load_curves, load_trials
 from famus_ray.reading.trials import why_no_best
 from famus_ray.records.ledger import append_event
 from famus_ray.records.run_folder import config_text
@@ -169,4 +169,6 @@ def test_where_every_trial_failed_the_first_error_is_told(tmp_path):
     append_event(ledger, "started", "0000", params={"meta.lr": 1.0})
     error = "Traceback (most recent call last):\n  ...\nfamus_ray.errors.UserError: no: why\n"
     append_event(ledger, "failed", "0000", error=error)
-    assert "every trial failed, the first one with UserError: no: why; `" in why_no_best(tmp_path)
+    assert "every trial failed, the first one with UserError: no: why; `" in why_no_best(
+        load_trials(tmp_path), tmp_path
+    )

@@ -480,5 +480,5 @@ def test_what_was_not_checked_is_said(monkeypatch: pytest.MonkeyPatch):
         importlib.util, "find_spec", lambda name: None if name == "botocore" else find(name)
     )
     (note,) = left_out(FILES / "aws/gpu-spot.yaml")
-    assert "famus-ray[cluster]" in note
+    assert "famus-ray[train,cluster]" in note
     assert left_out(FILES / "skypilot/famus.sky.yaml") == []

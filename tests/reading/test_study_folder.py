@@ -14,12 +14,13 @@ from famus_ray import (
     load_trials,
     summarise,
 )
-from famus_ray.cli.output import show_trials
 from famus_ray.reading.figures import epochs_figure, slices_figure, trial_curves_figure
 from famus_ray.reading.labels import rank_labels
+from famus_ray.reading.loaded import load
 from famus_ray.reading.pareto import pareto_front
 from famus_ray.reading.ranking import ranked
-from famus_ray.reading.trials import best_of, best_trial
+from famus_ray.reading.trials import best_of
+from famus_ray.reading.writing import write_frame
 from famus_ray.records.folders import find_folder
 from famus_ray.records.ledger import append_event
 from famus_ray.records.tables import CURVES, SAMPLES, TRIALS, read_table, write_table
@@ -79,7 +80,7 @@ def test_curves_of_a_run_carry_its_name(study):
 
 
 def test_the_best_trial_is_a_completed_one(study):
-    best = best_trial(study)
+    best = load(study).best
     assert (best.number, best.value) == (0, 0.6)
     assert best.settings == {"meta.lr": 0.1, "meta.k": 3}
     assert type(best.settings["meta.k"]) is int  # pandas widened it: the others have none
@@ -139,12 +140,12 @@ def test_whole_numbers_have_ticks_at_whole_numbers():
 def test_without_a_completed_trial_the_best_is_of_any_state(tmp_path):
     add_trial(tmp_path, "a", "pruned", [0.3])
     add_trial(tmp_path, "b", None, [0.4])
-    assert best_trial(tmp_path).number == 1
+    assert load(tmp_path).best.number == 1
 
 
 def test_without_a_value_there_is_no_best_trial(tmp_path):
     add_trial(tmp_path, "a", "failed")
-    assert best_trial(tmp_path) is None
+    assert load(tmp_path).best is None
     with pytest.raises(UserError, match="no trial has finished an epoch"):
         load_curves(tmp_path)
 
@@ -239,18 +240,18 @@ def test_null_is_a_value_and_no_value_is_none(tmp_path):
     trials = load_trials(tmp_path)
     assert trials["param.meta.rate"].tolist() == ["null", 0.1]
     assert trials["param.meta.k"].isna().tolist() == [False, True]
-    assert best_trial(tmp_path).settings == {"meta.rate": None, "meta.k": 3}
-    show_trials(trials.copy(), tmp_path / "t.parquet", as_json=False)
+    assert load(tmp_path).best.settings == {"meta.rate": None, "meta.k": 3}
+    write_frame(trials, tmp_path / "t.parquet", "trials")
     read = pd.read_parquet(tmp_path / "t.parquet")
     assert read["param.meta.rate"].tolist() == ["null", "0.1"]
     write_table(tmp_path / "trials.parquet", TRIALS, trials)
     assert read_table(tmp_path / "trials.parquet", TRIALS)["param.meta.rate"].tolist() == [
         "null", "0.1",
     ]  # fmt: skip
-    show_trials(trials.copy(), tmp_path / "t.csv", as_json=False)
+    write_frame(trials, tmp_path / "t.csv", "trials")
     csv = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
     assert csv["param.meta.rate"].tolist() == ["null", "0.1"]
-    assert csv["param.meta.k"].tolist() == ["3.0", ""]
+    assert csv["param.meta.k"].tolist() == ["3", ""]
 
 
 def test_a_value_that_is_not_finite_is_never_the_best(tmp_path):
@@ -270,7 +271,7 @@ def test_a_bound_on_what_is_no_number_is_broken(tmp_path):
         report = {"epoch": 1, "value": value, "seconds": 1.0, "excess": {"loss <= 1": excess}}
         append_event(ledger, "reported", name, **report)
         append_event(ledger, "completed", name)
-    assert best_trial(tmp_path).number == 1
+    assert load(tmp_path).best.number == 1
 
 
 def test_a_cost_that_is_not_finite_is_not_on_the_front(tmp_path):

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from famus_ray import UserError, load_curves, load_trials
-from famus_ray.reading.trials import best_trial
+from famus_ray.reading.loaded import load
 from famus_ray.records.ledger import append_event, trials_table
 from famus_ray.records.rebuilt import lost_events
 from famus_ray.records.run_folder import config_text
@@ -130,7 +130,7 @@ def test_a_leaders_repeat_is_rebuilt_as_one(study):
     )
     (study / "trials" / "0003" / "config.yaml").write_text(config_text(again))
     assert load_trials(study)["replicates"].tolist()[3] == 1
-    assert best_trial(study).number == 1
+    assert load(study).best.number == 1
 
 
 @pytest.mark.parametrize("how", ["damaged", "gone", "folder gone"])
@@ -145,15 +145,15 @@ def test_the_curves_of_one_trial_cost_that_trial(study, how):
         folder.rmdir()
     with pytest.warns(UserWarning, match="0001.* left out of the curves|left out.*0001"):
         assert set(load_curves(study)["trial"]) == {0, 2}
-    assert best_trial(study).number == 1  # its row says so
+    assert load(study).best.number == 1  # its row says so
 
 
 def test_a_failed_trial_is_never_the_best(study):
     append_event(study / "ledger.jsonl", "failed", "0001", error="OSError: no space")
-    assert best_trial(study).number == 0
+    assert load(study).best.number == 0
     append_event(study / "ledger.jsonl", "failed", "0000", error="OSError: no space")
     append_event(study / "ledger.jsonl", "failed", "0002", error="OSError: no space")
-    assert best_trial(study) is None
+    assert load(study).best is None
 
 
 def test_values_that_are_not_finite_are_none(study):
@@ -167,7 +167,7 @@ def test_values_that_are_not_finite_are_none(study):
     table = load_trials(study)
     assert table["value"].isna().tolist() == [False] * 3 + [True]
     assert table["cost.validation/loss"].isna().all()
-    assert best_trial(study).number == 1
+    assert load(study).best.number == 1
 
 
 def test_a_run_whose_curves_are_damaged_is_still_refused(study):

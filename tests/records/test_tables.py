@@ -26,6 +26,8 @@ def path(tmp_path):
 def test_what_is_written_is_read(path):
     write_table(path, CURVES, curves())
     found = read_table(path, CURVES)
+    assert found["metric"].dtype == "category"
+    found = found.astype({"metric": "str"})
     pd.testing.assert_frame_equal(found, curves(), check_dtype=False)
     assert found["epoch"].dtype == "int32"
     assert list(path.parent.iterdir()) == [path]
@@ -81,7 +83,7 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(path):
     write_table(path, CURVES, curves())
     with pytest.raises(ValueError, match="many"):
         write_table(path, CURVES, curves().assign(value=["many", "words"]))
-    pd.testing.assert_frame_equal(read_table(path, CURVES), curves(), check_dtype=False)
+    assert read_table(path, CURVES).values.tolist() == curves().values.tolist()
     assert list(path.parent.iterdir()) == [path]
 
 

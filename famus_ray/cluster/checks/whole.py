@@ -23,7 +23,7 @@ __all__ = ["check_file", "left_out"]
 _OF_PROVIDER = {"aws": aws.check_aws, "azure": azure.check_azure, "gcp": gcp.check_gcp}
 _RAY = {"cluster_name", "provider", "available_node_types", "head_node_type"}
 _SKYPILOT = {"resources", "run", "setup", "num_nodes", "workdir"}
-_INSTALL = "pip install 'famus-ray[cluster]'"
+_INSTALL = "pip install 'famus-ray[train,cluster]'"
 
 
 def check_file(path: Path) -> list[Problem]:

@@ -18,6 +18,7 @@ from famus_ray.errors import UserError, did_you_mean
 
 __all__ = ["Corrections", "corrected", "read_corrections"]
 
+_APOSTROPHE = r"^'(?=[=+\-@\t\r])"
 _ENDINGS = (".csv", ".tsv")
 
 
@@ -48,6 +49,9 @@ def read_corrections(table: Path) -> Corrections:
     rows = read_csv_text(table)
     refuse_missing(rows)
     cells = rows.cells
+    for column in ("path", "label"):  # an apostrophe that `--to` put before what looks a formula
+        cells = cells.assign(**{column: cells[column].str.replace(_APOSTROPHE, "", regex=True)})
+    rows = replace(rows, cells=cells)
     marks = cells["checked"].notna() if "checked" in cells else pd.Series(True, cells.index)
     return Corrections(rows, cells["path"].str.replace("\\", "/"), marks.to_numpy(bool))
 
