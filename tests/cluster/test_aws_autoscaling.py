@@ -58,6 +58,11 @@ def run(machines: Machines) -> Iterator[Run]:
         machines.laptop(sys.executable, "-c", SERVE, HOST, str(PORT)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    knock = f"import socket; socket.create_connection(({HOST!r}, {PORT}), 1)"
+    while subprocess.run(
+        machines.laptop(sys.executable, "-c", knock), stderr=subprocess.DEVNULL
+    ).returncode:
+        assert server.poll() is None
     sockets = tempfile.mkdtemp(prefix="fr", dir="/tmp")  # their paths must stay short
 
     def on_laptop(*command: str) -> str:
