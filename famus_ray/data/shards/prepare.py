@@ -4,57 +4,29 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from famus_ray.data.images import Images, Paths, Source
+from famus_ray.data.images import Images, Source
 from famus_ray.data.shards.manifest import (
     MANIFEST,
     SKIPPED,
     Manifest,
     ShardOfSplit,
     SplitOfShards,
-    holds_shards,
 )
+from famus_ray.data.shards.tasks import BEGUN, Task, begun, plan_of, tasks_of
 from famus_ray.data.shards.writing import Part, Written, write_part
 from famus_ray.errors import UserError
 from famus_ray.files import replaced, write_json
 
 __all__ = ["prepare"]
-
-_BEGUN = ".prepare"  # what has been written, until all of it is
-_PLAN = "plan.json"
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One shard to be written.
-
-    Attributes:
-        split: its split.
-        number: of the shard in its split, from 0.
-        of: shards of the split.
-        start, stop: the places of its images in the split.
-    """
-
-    split: str
-    number: int
-    of: int
-    start: int
-    stop: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.split}-{self.number:05d}-of-{self.of:05d}.parquet"
 
 
 def prepare(
@@ -89,8 +61,8 @@ def prepare(
         NotWritten: a full disk.
     """
     splits = _splits(source)
-    tasks = [task for split, images in splits.items() for task in _tasks(split, images, per_shard)]
-    done = _begun(to, _plan(splits, name, per_shard, shorter_side), tasks)
+    tasks = [task for split in splits.items() for task in tasks_of(*split, per_shard)]
+    done = begun(to, plan_of(splits, name, per_shard, shorter_side), tasks)
     total = sum(task.stop - task.start for task in tasks)
     on_images(sum(task.stop - task.start for task in done), total)
     parts = (
@@ -99,7 +71,7 @@ def prepare(
         if task not in done
     )
     for task, written in _in_processes(parts, workers):
-        write_json(to / _BEGUN / f"{task.name}.json", written.as_json())
+        write_json(to / BEGUN / f"{task.name}.json", written.as_json())
         done[task] = written
         on_images(sum(task.stop - task.start for task in done), total)
     return _finished(to, source, name, shorter_side, {task: done[task] for task in tasks})
@@ -113,66 +85,7 @@ def _splits(source: Source) -> dict[str, Images]:
     return {split: images for split, images in parts.items() if images is not None}
 
 
-def _tasks(split: str, images: Images, per_shard: int) -> Iterator[_Task]:
-    starts = range(0, len(images.labels), per_shard)
-    for number, start in enumerate(starts):
-        stop = min(start + per_shard, len(images.labels))
-        yield _Task(split, number, len(starts), start, stop)
-
-
-def _plan(
-    splits: Mapping[str, Images], name: str, per_shard: int, shorter_side: int | None
-) -> dict[str, str | int | None]:
-    """What two calls must have in common to write the same shards."""
-    digest = hashlib.sha256()
-    for split, images in splits.items():
-        digest.update(f"{split} {len(images.labels)}".encode())
-        digest.update(np.ascontiguousarray(images.labels).data)
-        digest.update(np.ascontiguousarray(images.truth).data)
-        if isinstance(images.pixels, Paths):
-            for chunk in range(0, len(images.pixels), 10_000):
-                names = images.pixels.names.slice(chunk, 10_000)
-                digest.update("\n".join(names.to_pylist()).encode())
-    return {
-        "data": name, "per_shard": per_shard, "shorter_side": shorter_side,
-        "sha256": digest.hexdigest(),
-    }  # fmt: skip
-
-
-def _begun(
-    to: Path, plan: Mapping[str, str | int | None], tasks: list[_Task]
-) -> dict[_Task, Written]:  # fmt: skip
-    """What is in the folder already; begins it where it is new.
-
-    Raises:
-        UserError: something else is there.
-    """
-    if holds_shards(to):
-        raise UserError(f"{to}: holds complete shards already; choose another folder")
-    path = to / _BEGUN / _PLAN
-    if not path.is_file():
-        if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise UserError(f"{to}: there already, and not empty; choose another folder")
-        write_json(path, plan)
-        return {}
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if before != plan:
-        keys = ", ".join(key for key in plan if plan[key] != before.get(key))
-        raise UserError(
-            f"{to}: was begun with other images or settings ({keys}); choose another folder, or "
-            "remove it"
-        )
-    for left in to.glob(".*.tmp"):  # of a process that was killed
-        left.unlink()
-    done = {}
-    for task in tasks:
-        note = to / _BEGUN / f"{task.name}.json"
-        if note.is_file():
-            done[task] = Written.of_json(json.loads(note.read_text(encoding="utf-8")))
-    return done
-
-
-def _part(task: _Task, images: Images, to: Path, shorter_side: int | None) -> Part:
+def _part(task: Task, images: Images, to: Path, shorter_side: int | None) -> Part:
     at = np.arange(task.start, task.stop)
     return Part(
         path=to / task.name,
@@ -186,8 +99,8 @@ def _part(task: _Task, images: Images, to: Path, shorter_side: int | None) -> Pa
 
 
 def _in_processes(
-    parts: Iterator[tuple[_Task, Part]], workers: int
-) -> Iterator[tuple[_Task, Written]]:
+    parts: Iterator[tuple[Task, Part]], workers: int
+) -> Iterator[tuple[Task, Written]]:
     """What was written, as it is done; no more parts are made than processes can take."""
     if workers == 1:
         yield from ((task, write_part(part)) for task, part in parts)
@@ -195,7 +108,7 @@ def _in_processes(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([write_part.__module__])
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        running: dict[Future[Written], _Task] = {}
+        running: dict[Future[Written], Task] = {}
         try:
             for task, part in parts:
                 running[pool.submit(write_part, part)] = task
@@ -212,13 +125,13 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
 
 
-def _ended(running: dict[Future[Written], _Task]) -> Iterator[tuple[_Task, Written]]:
+def _ended(running: dict[Future[Written], Task]) -> Iterator[tuple[Task, Written]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield running.pop(future), future.result()
 
 
 def _finished(
-    to: Path, source: Source, name: str, shorter_side: int | None, done: Mapping[_Task, Written]
+    to: Path, source: Source, name: str, shorter_side: int | None, done: Mapping[Task, Written]
 ) -> Manifest:
     train = source.train
     of_class = train.superclass_of
@@ -234,7 +147,7 @@ def _finished(
     )
     for split, of_split in manifest.splits.items():
         if not of_split.images:
-            raise UserError(f"{to}: no image of {split} can be read; see {to / _BEGUN}")
+            raise UserError(f"{to}: no image of {split} can be read; see {to / BEGUN}")
     skipped = [
         (task.split, path, reason) for task, part in done.items() for path, reason in part.skipped
     ]
@@ -242,11 +155,11 @@ def _finished(
         with replaced(to / SKIPPED) as path, path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("split", "path", "reason"), *skipped])
     write_json(to / MANIFEST, manifest.as_json())
-    shutil.rmtree(to / _BEGUN)
+    shutil.rmtree(to / BEGUN)
     return manifest
 
 
-def _of_split(split: str, images: Images, done: Mapping[_Task, Written]) -> SplitOfShards:
+def _of_split(split: str, images: Images, done: Mapping[Task, Written]) -> SplitOfShards:
     written = {task: part for task, part in done.items() if task.split == split}
     return SplitOfShards(
         truth=images.true_labels is not None,
