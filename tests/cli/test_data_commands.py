@@ -31,7 +31,7 @@ def test_every_known_data_set_is_listed_with_its_layout_and_source(here):
         assert all(line in out for line in (*known.layout, known.source))
     _, out, _ = here("list", "--json")
     assert json.loads(out)["clothing1m"]["images"]["train"] == 1_000_000
-    assert {"digits", "own", *MAKERS} == set(KNOWN)
+    assert {"digits", "own", "shards", *MAKERS} == set(KNOWN)
 
 
 @pytest.mark.parametrize("name", MAKERS)
