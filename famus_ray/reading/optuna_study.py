@@ -63,7 +63,8 @@ def load_study(study: str | Path) -> Study:
     names = [str(found.config["study"]["metric"]), *(c.removeprefix(COST) for c in costs)]
     made = _new_study(found.name, directions, names)
     settings = {int(row["trial"]): settings_of(row) for _, row in trials.iterrows()}
-    known = _distributions(found.ranges, [*settings.values()])
+    ranges = found.ranges if (found.path / "space.yaml").is_file() else {}
+    known = _distributions(ranges, [*settings.values()])
     history = _history(found)
     for _, row in trials.iterrows():
         values = history.get(str(row["trial_id"]), {})
