@@ -67,11 +67,12 @@ def measured(what: str, work: Callable[[], str]) -> None:
         import famus_ray.reading.folders  # noqa: F401 - not part of the measurement
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         found = work()
-        seconds = time.perf_counter() - began
+        seconds, used = time.perf_counter() - began, time.process_time() - used
         memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        print(f"{what:<12} {seconds:5.2f} s  {memory:4.0f} MB  {found}", flush=True)
+        cpu = f"{used:5.2f} s of CPU time"
+        print(f"{what:<12} {seconds:5.2f} s  {cpu}  {memory:4.0f} MB  {found}", flush=True)
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()

@@ -63,10 +63,9 @@ class Loaded:
         """The entries of a study's space as it is now, by setting; empty for a run.
 
         Raises:
-            UserError: a `space.yaml` that cannot be read.
+            UserError: a `space.yaml` that is gone or cannot be read.
         """
-        space = self.path / "space.yaml"
-        return read_ranges(space) if space.is_file() else {}
+        return read_ranges(self.path / "space.yaml") if self.is_study else {}
 
     @cached_property
     def trials(self) -> pd.DataFrame:

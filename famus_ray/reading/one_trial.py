@@ -15,6 +15,7 @@ import pandas as pd
 from famus_ray.errors import UserError
 from famus_ray.reading.loaded import Loaded
 from famus_ray.reading.trials import settings_of
+from famus_ray.records.folders import load_config
 from famus_ray.records.rebuilt import all_events
 from famus_ray.store import shown
 
@@ -104,10 +105,18 @@ def _commands(study: Path, row: pd.Series[Any], settings: Mapping[str, Any]) -> 
     folder = study / "trials" / str(row["trial_id"])
     files = [folder / "config.yaml", *sorted(folder.glob("seed-*/config.yaml"))]
     if there := [path for path in files if path.is_file()]:
-        return [f"famus-ray train {quote(shown(path))}" for path in there]
+        return [f"famus-ray train {quote(shown(path))}{_threads(path.parent)}" for path in there]
     words = [f"{name}={v if isinstance(v, str) else json.dumps(v)}" for name, v in settings.items()]
     base = quote(shown(study / "config.yaml"))
     return [" ".join(["famus-ray train", base, *map(quote, words)])]
+
+
+def _threads(run: Path) -> str:
+    """The setting of as many threads as a trial has; with others, sums are rounded otherwise."""
+    config = load_config(run)
+    if config["run"].get("threads") is not None or config["scale"]["workers"] > 1:
+        return ""
+    return f" run.threads={max(1, int(config['scale']['cpus_per_worker']))}"
 
 
 def _log(study: Path, trial_id: str) -> list[str]:

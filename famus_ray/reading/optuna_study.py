@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from famus_ray.spaces.ranges import Choice, FloatRange, IntRange, Range, Searche
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.study import Study
+    from optuna.study import Study, StudyDirection
     from optuna.trial import FrozenTrial
 
 __all__ = ["load_study"]
@@ -59,15 +60,31 @@ def load_study(study: str | Path) -> Study:
     costs = cost_columns(trials)
     up, down = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
     directions = [up, *(down for _ in costs)]
-    made = optuna.create_study(study_name=found.name, directions=directions)
     names = [str(found.config["study"]["metric"]), *(c.removeprefix(COST) for c in costs)]
-    made.set_metric_names(names)
+    made = _new_study(found.name, directions, names)
     settings = {int(row["trial"]): settings_of(row) for _, row in trials.iterrows()}
-    known = _distributions(found.ranges, [*settings.values()])
+    ranges = found.ranges if (found.path / "space.yaml").is_file() else {}
+    known = _distributions(ranges, [*settings.values()])
     history = _history(found)
     for _, row in trials.iterrows():
         values = history.get(str(row["trial_id"]), {})
         made.add_trial(_trial(row, settings[int(row["trial"])], known, values, costs))
+    return made
+
+
+def _new_study(name: str, directions: Sequence[StudyDirection], metrics: Sequence[str]) -> Study:
+    """An empty study in memory, made without a word."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        made = optuna.create_study(study_name=name, directions=directions)
+    finally:
+        optuna.logging.set_verbosity(before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "experimental"
+        made.set_metric_names([*metrics])
     return made
 
 

@@ -128,7 +128,8 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     found = _events(path.read_text("utf-8", errors="replace").splitlines())
-    damaged = [
+    events = [event for event in found if event is not None]
+    damaged = len(events) < len(found) and [
         number
         for number, (event, after) in enumerate(pairwise(found), 1)
         if event is None and (after is None or after["event"] != "opened")  # not a crash's
@@ -136,7 +137,6 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     if damaged:
         lines = ", ".join(map(str, damaged))
         warnings.warn(f"{path}: cannot be read and left out: line {lines}", stacklevel=1)
-    events = [event for event in found if event is not None]
     if not (rebuilt := [event for event in events if "rebuilt" in event]):
         return events
     return in_place([event for event in events if "rebuilt" not in event], rebuilt)

@@ -88,7 +88,7 @@ def test_the_command_that_show_prints_trains_the_trial(here, study, tmp_path, tr
     (folder / "config.yaml").write_text(config.read_text())
     (command,) = json.loads(here("show", "s", "1", "--json")[1])["commands"]
     program, *words = shlex.split(command)
-    assert (program, words[0]) == ("famus-ray", "train")
+    assert (program, words[0], words[2]) == ("famus-ray", "train", "run.threads=1")
     code, stdout, _ = here(*words, "--name", "again", "--json")
     assert code == 0
     first = json.loads(trained[1])
