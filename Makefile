@@ -18,11 +18,11 @@ test: $(INSTALLED)
 
 # Runs and studies with Ray whose processes are killed or told to end, whose disk is full, whose images are damaged.
 test-faults: $(INSTALLED)
-	$(BIN)/pytest -m faults -rs --durations=0
+	$(BIN)/pytest -m faults -n 2 --dist loadfile -rs --durations=0
 
 # Launches clusters on machines made of namespaces: needs root, sshd and Slurm, or says what is missing.
 test-cluster: $(INSTALLED)
-	$(BIN)/pytest -m cluster -rs --durations=0 tests/cluster
+	$(BIN)/pytest -m cluster -n 2 --dist loadfile -rs --durations=0 tests/cluster
 
 # The lowest versions that pyproject.toml names, in an environment of their own.
 test-minimum:

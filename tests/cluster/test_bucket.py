@@ -34,11 +34,11 @@ KEYS = {
     "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
 }  # fmt: skip
-TRIALS = 6
+TRIALS = 4
 # The searcher `random` draws a trial by its number alone, whatever ran before it.
 TUNE = (
     "tune", "quick", "--trials", str(TRIALS), "--name", "study", "run.threads=1",
-    "model.widths=[4,4,8]", "study.scheduler=none", "study.searcher=random", "schedule.epochs=20",
+    "model.widths=[4,4,8]", "study.scheduler=none", "study.searcher=random", "schedule.epochs=12",
 )  # fmt: skip
 
 

@@ -56,7 +56,8 @@ def sockets(token: str) -> Iterator[list[tuple[str, str, int]]]:
     with (home / "log").open("w") as log:
         head = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
-        wait_until(lambda: int(agent) in {port for _, _, port in listening(head.pid)}, home)
+        last = {int(agent), int(client)}  # of the services to start
+        wait_until(lambda: last <= {port for _, _, port in listening(head.pid)}, home)
         yield listening(head.pid)
     finally:
         mine = psutil.Process(head.pid).children(recursive=True)
