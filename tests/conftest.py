@@ -63,6 +63,23 @@ def run_processes():
     return run
 
 
+@pytest.fixture(scope="session")
+def kill_with_children():
+    """Kills a process of a test and all that it started, as the loss of their machine would."""
+    import psutil
+
+    def kill(process):
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for child in children:
+            if child.is_running():
+                child.kill()
+        process.wait()
+        psutil.wait_procs(children, timeout=20)
+
+    return kill
+
+
 def pytest_collection_modifyitems(config, items):
     import torch
 

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 import famus_ray as fr
@@ -72,7 +71,7 @@ def test_a_command_trains_with_them(folder):
 
 @pytest.mark.ray
 @pytest.mark.faults
-def test_two_workers_find_them_and_a_killed_run_goes_on_to_its_end(folder):
+def test_two_workers_find_them_and_a_killed_run_goes_on_to_its_end(folder, kill_with_children):
     words = [PROGRAM, "train", "digits", *MINE, *GROUPED, "schedule.epochs=6", "--workers", "2"]
     killed = folder / "runs" / "killed"
     process = subprocess.Popen(
@@ -84,13 +83,7 @@ def test_two_workers_find_them_and_a_killed_run_goes_on_to_its_end(folder):
     while not (killed / "checkpoints" / "last.pt").is_file():
         assert process.poll() is None
         time.sleep(0.01)
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    for child in children:
-        if child.is_running():
-            child.kill()
-    process.wait()
-    psutil.wait_procs(children, timeout=20)
+    kill_with_children(process)
     assert len({epoch for epoch, _, _ in curves_of(killed)}) < 6
     run([PROGRAM, "resume", "killed"], folder)
     losses = fr.load_curves(killed).query("metric == 'train/loss'")

@@ -201,7 +201,9 @@ space: {optimiser.lr: {type: float, low: 0.01, high: 0.1}}
 
 @pytest.mark.ray
 @pytest.mark.faults
-def test_a_killed_study_goes_on_on_a_machine_that_has_the_store_alone(bucket, machine, tmp_path):
+def test_a_killed_study_goes_on_on_a_machine_that_has_the_store_alone(
+    bucket, machine, tmp_path, kill_with_children
+):
     (tmp_path / "space.yaml").write_text(SPACE, encoding="utf-8")
     line = (
         PROGRAM, "tune", "space.yaml", "run.threads=1", f"run.root={bucket('study')}",
@@ -216,15 +218,7 @@ def test_a_killed_study_goes_on_on_a_machine_that_has_the_store_alone(bucket, ma
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(1)
-    import psutil
-
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    for child in children:
-        if child.is_running():
-            child.kill()
-    process.wait()
-    psutil.wait_procs(children, timeout=20)
+    kill_with_children(process)
     environment["XDG_CACHE_HOME"] = str(second)
     done = subprocess.run(
         line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
