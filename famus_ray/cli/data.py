@@ -11,6 +11,7 @@ import typer
 
 from famus_ray.cli.options import AsJson, Overrides, group
 from famus_ray.errors import UserError
+from famus_ray.store import is_url
 
 if TYPE_CHECKING:
     from famus_ray.config.schema import DataConfig
@@ -63,7 +64,7 @@ def data_prepare(
     source: Annotated[
         str, typer.Argument(help="A data set, a preset, or the folder or table of your images.")
     ],
-    to: Annotated[Path, typer.Argument(help="The folder for the shards; goes on if begun.")],
+    to: Annotated[str, typer.Argument(help="The folder for the shards; goes on if begun.")],
     overrides: Overrides = None,
     per_shard: Annotated[int, typer.Option(min=1, help="Images in a file.")] = 10_000,
     shorter_side: Annotated[
@@ -81,20 +82,22 @@ def data_prepare(
     from famus_ray.progress.image_bar import ImageProgress
     from famus_ray.scale.cluster import available_cpus
 
+    if is_url(to):
+        raise UserError(f"{to}: is no folder; write the shards into one, and upload it")
     data = _data_of(source, overrides or [])
     say(f"preparing {data.name} in {to}")
     with ImageProgress() as progress:
         manifest = prepare(
             read_source(data),
             data.name,
-            to.expanduser(),
+            Path(to).expanduser(),
             per_shard=per_shard,
             shorter_side=shorter_side,
             workers=workers or available_cpus(),
             on_images=progress.on_images,
         )
     if as_json:
-        print(json.dumps({"path": str(to), **manifest.as_json()}))
+        print(json.dumps({"path": to, **manifest.as_json()}))
         return
     for name, split in manifest.splits.items():
         without = f", {split.skipped:,} damaged ones left out" if split.skipped else ""

@@ -19,7 +19,7 @@ from famus_ray.data.damaged import DamagedImages, readable, tell_left_out
 from famus_ray.data.decode import NotAnImage
 from famus_ray.data.held_out import at_most, hold_out
 from famus_ray.data.image_files import ImageFiles
-from famus_ray.data.images import UNKNOWN, Images, Paths, Source, channel_statistics
+from famus_ray.data.images import UNKNOWN, Images, Paths, channel_statistics
 from famus_ray.data.label_files import read_label_file
 from famus_ray.data.long_tail import long_tail
 from famus_ray.data.noise import corrupt
@@ -129,7 +129,7 @@ def load_dataset(data: DataConfig, noise: NoiseConfig, seed: int) -> Dataset:
     source = read_source(data)
     if noise.kind not in ("none", "file"):
         source = replace(source, train=_taken_as_true(source.train))
-    train, parts = source.train, _parts(source)
+    train, parts = source.train, source.splits
     mean, std = channel_statistics(train, data.channels, data.name)
     kept = readable(parts, data)
     rng = np.random.default_rng([seed, 0x73706C69])
@@ -168,15 +168,6 @@ def _taken_as_true(images: Images) -> Images:
     """The images with their labels as the true ones where these are unknown."""
     truth = np.where(images.truth == UNKNOWN, images.labels, images.truth)
     return replace(images, true_labels=truth)
-
-
-def _parts(source: Source) -> dict[str, Images]:
-    """The data set's own splits by name."""
-    parts = {
-        "train": source.train, "validation": source.validation, "meta": source.meta,
-        "test": source.test, **source.more_tests,
-    }  # fmt: skip
-    return {name: images for name, images in parts.items() if images is not None}
 
 
 def _corrupted(

@@ -98,12 +98,8 @@ def _variants(name: str, root: Path) -> Iterator[DataConfig]:
 def _check_source(
     source: Source, name: str, level: float | None, every: bool
 ) -> Iterator[Finding]:  # fmt: skip
-    splits = {
-        "train": source.train, "validation": source.validation, "meta": source.meta,
-        "test": source.test, **source.more_tests,
-    }  # fmt: skip
-    for split, images in splits.items():
-        if images is None or (split != "train" and level not in (None, 0.2)):
+    for split, images in source.splits.items():
+        if split != "train" and level not in (None, 0.2):
             continue  # the levels of CNWL share their test images
         title = split if level is None else f"{split} at level {level}"
         yield Finding("ok", f"{title}: {_describe(images)}")

@@ -118,6 +118,15 @@ class Source:
     meta: Images | None = None
     more_tests: Mapping[str, Images] = field(default_factory=dict)
 
+    @property
+    def splits(self) -> dict[str, Images]:
+        """The splits that there are, by name."""
+        parts = {
+            "train": self.train, "validation": self.validation, "meta": self.meta,
+            "test": self.test, **self.more_tests,
+        }  # fmt: skip
+        return {name: images for name, images in parts.items() if images is not None}
+
 
 def channel_statistics(
     images: Images, channels: int, name: str

@@ -37,7 +37,7 @@ def read_source(data: DataConfig) -> Source:
     if data.name == "shards":  # images are read where they are
         return _with_size(read_shards(data.root), data)
     if is_url(data.root):
-        raise DataNotHere(
+        raise UserError(
             f"data.root = {data.root}: of data in an object store shards are read only; "
             f"`famus-ray data prepare` writes {data.name} as shards"
         )

@@ -88,7 +88,7 @@ class PairCheck(Generic[_Node]):
                 probes[node].all_reduce.remote(rank, host, port, backend, _MEET_WITHIN)
                 for rank, node in enumerate(pair)
             ]
-        _wait_for([*ranks.values()])
+        _until_all_ended([*ranks.values()])
         for pair, both in ranks.items():
             for node, other in (pair, pair[::-1]):
                 found[node] = _told(f"all-reduce with {self.named(other)} {told[pair]}", both)
@@ -100,7 +100,7 @@ def _wait(asked: list[Any], within: float) -> None:
         ray.wait(asked, num_returns=len(asked), timeout=within)
 
 
-def _wait_for(pairs: list[list[Any]]) -> None:
+def _until_all_ended(pairs: list[list[Any]]) -> None:
     """Returns when each pair of ranks has ended, or one of the two has failed."""
     end = time.monotonic() + _MEET_WITHIN + _MORE
     waiting = {rank: both for both in pairs for rank in both}

@@ -14,8 +14,6 @@ from famus_ray.memory import in_gib
 
 __all__ = ["findings_on_shards"]
 
-_PIECE = 1 << 22  # bytes that are hashed at once
-
 
 def findings_on_shards(root: Path, *, every: bool) -> Iterator[Finding]:
     """Findings on the folder, one after the other.
@@ -46,11 +44,8 @@ def _changed(root: Path, file: ShardOfSplit) -> Finding:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
-    return digest.hexdigest()

@@ -60,7 +60,7 @@ def prepare(
             process was killed.
         NotWritten: a full disk.
     """
-    splits = _splits(source)
+    splits = source.splits
     tasks = [task for split in splits.items() for task in tasks_of(*split, per_shard)]
     done = begun(to, plan_of(splits, name, per_shard, shorter_side), tasks)
     total = sum(task.stop - task.start for task in tasks)
@@ -75,14 +75,6 @@ def prepare(
         done[task] = written
         on_images(sum(task.stop - task.start for task in done), total)
     return _finished(to, source, name, shorter_side, {task: done[task] for task in tasks})
-
-
-def _splits(source: Source) -> dict[str, Images]:
-    parts = {
-        "train": source.train, "test": source.test, "validation": source.validation,
-        "meta": source.meta, **source.more_tests,
-    }  # fmt: skip
-    return {split: images for split, images in parts.items() if images is not None}
 
 
 def _part(task: Task, images: Images, to: Path, shorter_side: int | None) -> Part:
@@ -143,7 +135,7 @@ def _finished(
         train.mean,
         train.std,
         shorter_side,
-        {split: _of_split(split, images, done) for split, images in _splits(source).items()},
+        {split: _of_split(split, images, done) for split, images in source.splits.items()},
     )
     for split, of_split in manifest.splits.items():
         if not of_split.images:

@@ -21,7 +21,6 @@ from famus_ray.files import replaced
 __all__ = ["Part", "Written", "write_part"]
 
 _QUALITY = 92  # of JPEG, where images are scaled
-_PIECE = 1 << 22  # bytes that are hashed at once
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ def write_part(part: Part) -> Written:
     skipped: list[tuple[str, str]] = []
     with replaced(part.path) as temporary:
         write_shard(temporary, _rows(part, skipped))
-        digest = hashlib.sha256()
         with temporary.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
+            digest = hashlib.file_digest(file, "sha256")
         size = temporary.stat().st_size
     images = len(part.labels) - len(skipped)
     return Written(images, size, digest.hexdigest(), tuple(skipped))

@@ -165,6 +165,16 @@ def test_another_folder_or_other_settings_are_refused(images, shards, tmp_path):
         prepare(source, "folders", tmp_path / "begun", per_shard=13)
 
 
+def test_a_store_is_no_folder_to_write_shards_into(images, tmp_path):
+    done = subprocess.run(
+        [PROGRAM, "data", "prepare", str(images), "s3://bucket/shards"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "s3://bucket/shards: is no folder; write the shards into one" in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
